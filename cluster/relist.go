@@ -1,0 +1,161 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Expect names the kinds that a source will list. The Store is synced when each was listed once.
+func (w *Writer) Expect(source string, kinds ...Kind) {
+	st := &w.store.status
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.source = source
+	st.wanted = map[Kind]bool{}
+	for _, k := range kinds {
+		st.wanted[k] = false
+	}
+	w.store.synced.Store(len(kinds) == 0)
+}
+
+// BeginList says that all objects of a kind follow. What is not put again before EndList is deleted then; until then
+// everything stays as it is, so a reader never sees a half-listed cluster.
+func (w *Writer) BeginList(kind Kind) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.generation[kind]++
+}
+
+// EndList ends a list that BeginList began.
+func (w *Writer) EndList(kind Kind) {
+	w.mu.Lock()
+	w.event()
+	w.sweep(kind)
+	w.mu.Unlock()
+
+	st := &w.store.status
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.wanted[kind] {
+		st.relists.Add(1)
+	}
+	if _, ok := st.wanted[kind]; ok {
+		st.wanted[kind] = true
+	}
+	for _, listed := range st.wanted {
+		if !listed {
+			return
+		}
+	}
+	w.store.synced.Store(true)
+}
+
+// sweep deletes what the list that just ended did not name.
+func (w *Writer) sweep(kind Kind) {
+	current := w.generation[kind]
+	switch kind {
+	case KindService:
+		for _, state := range w.states {
+			if state.generation != current {
+				w.dropService(state)
+			}
+		}
+	case KindEndpointSlice:
+		for id, s := range w.slices {
+			if s.generation != current {
+				w.dropSlice(id, s)
+			}
+		}
+	case KindNamespace:
+		for key, generation := range w.namespaces {
+			if generation != current {
+				w.dropNamespace(key)
+			}
+		}
+	case KindPod:
+		for id, p := range w.pods {
+			if p.generation != current {
+				w.dropPod(id, p)
+			}
+		}
+	}
+}
+
+// Keep marks an object as still there, for a list whose source knows that it did not change.
+func (w *Writer) Alive() { w.event() }
+
+// Fail says why the source does not follow its cluster now; an empty text that it does again. The result is false when
+// that was known.
+func (w *Writer) Fail(format string, args ...any) bool {
+	text := ""
+	if format != "" {
+		text = fmt.Sprintf(format, args...)
+	}
+	st := &w.store.status
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	news := st.failure != text
+	st.failure = text
+	return news
+}
+
+// Skip counts an object, or a part of one, that broke a rule and was left out.
+func (w *Writer) Skip(Kind) { w.store.status.skipped.Add(1) }
+
+// PutPod adds or replaces a running pod.
+func (w *Writer) PutPod(spec *PodSpec) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.event()
+	id := objectKey{w.intern(spec.Namespace), spec.Name}
+	old, known := w.pods[id]
+	state := podState{addrs: spec.Addrs, generation: w.generation[KindPod]}
+	w.pods[id] = state
+	if !known {
+		w.store.status.objects[KindPod].Add(1)
+	} else if slices.Equal(old.addrs, spec.Addrs) {
+		return
+	}
+	w.unlinkPod(id, old.addrs)
+	for _, a := range spec.Addrs {
+		w.store.pods.put(&Pod{key: string(a[:]), Namespace: id.namespace, Name: id.name, next: w.store.pods.get(a[:])})
+	}
+	w.store.touch(w.now())
+	w.notify(Change{Kind: KindPod})
+}
+
+// DeletePod removes a pod.
+func (w *Writer) DeletePod(namespace, name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.event()
+	id := objectKey{namespace, name}
+	if p, ok := w.pods[id]; ok {
+		w.dropPod(id, p)
+	}
+}
+
+func (w *Writer) dropPod(id objectKey, p podState) {
+	delete(w.pods, id)
+	w.store.status.objects[KindPod].Add(-1)
+	w.unlinkPod(id, p.addrs)
+	w.store.touch(w.now())
+	w.notify(Change{Kind: KindPod})
+}
+
+// unlinkPod takes a pod out of the chains at its addresses; chains are rebuilt, as readers may walk them.
+func (w *Writer) unlinkPod(id objectKey, addrs []Addr) {
+	for _, a := range addrs {
+		var rest *Pod
+		for p := w.store.pods.get(a[:]); p != nil; p = p.next {
+			if p.Namespace != id.namespace || p.Name != id.name {
+				rest = &Pod{key: p.key, Namespace: p.Namespace, Name: p.Name, next: rest}
+			}
+		}
+		if rest == nil {
+			w.store.pods.delete(string(a[:]))
+		} else {
+			w.store.pods.put(rest)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package cluster
+
+import "time"
+
+// Kind is a kind of object that the Store holds.
+type Kind uint8
+
+// The kinds, in the order in which a log line or a metric shows them.
+const (
+	KindService Kind = iota
+	KindEndpointSlice
+	KindNamespace
+	KindPod
+	kinds
+)
+
+// Kinds lists every kind.
+func Kinds() []Kind { return []Kind{KindService, KindEndpointSlice, KindNamespace, KindPod} }
+
+// String is the resource's plural name, as kubectl and RBAC rules spell it.
+func (k Kind) String() string {
+	return [...]string{"services", "endpointslices", "namespaces", "pods"}[k]
+}
+
+// Needs says what consumers of a Store read. Sources leave out everything else before they buffer anything.
+type Needs struct {
+	Endpoints bool // endpoint slices, ready addresses
+	PodNames  bool // the pod's name of an endpoint that has no hostname
+	Zones     bool // an endpoint's topology zone
+	Pods      bool // pods by address
+}
+
+// Union is what serves both.
+func (n Needs) Union(m Needs) Needs {
+	return Needs{
+		Endpoints: n.Endpoints || m.Endpoints,
+		PodNames:  n.PodNames || m.PodNames,
+		Zones:     n.Zones || m.Zones,
+		Pods:      n.Pods || m.Pods,
+	}
+}
+
+// Covers tells whether a source that serves n also serves m.
+func (n Needs) Covers(m Needs) bool { return n.Union(m) == n }
+
+// ServiceType says how a service's name is answered.
+type ServiceType uint8
+
+// A service that is not there may still have endpoint slices: its record is Absent, and only its reverse names count.
+const (
+	Absent ServiceType = iota
+	ClusterIP
+	Headless
+	ExternalName
+)
+
+// Protocol of a port.
+type Protocol uint8
+
+// The protocols that a Service can have.
+const (
+	TCP Protocol = iota
+	UDP
+	SCTP
+)
+
+// String is the protocol in lower case, as it stands in names.
+func (p Protocol) String() string { return [...]string{"tcp", "udp", "sctp"}[p] }
+
+// ParseProtocol reads the protocol of an API object; the API's default is TCP.
+func ParseProtocol(s string) Protocol {
+	switch s {
+	case "UDP":
+		return UDP
+	case "SCTP":
+		return SCTP
+	}
+	return TCP
+}
+
+// Port is a port of a service or of an endpoint slice. Number is 0 where the slice's port is not known.
+type Port struct {
+	Name     string
+	Protocol Protocol
+	Number   uint16
+}
+
+// ServiceSpec is what a source hands over of a Service.
+type ServiceSpec struct {
+	Namespace, Name string
+	Type            ServiceType
+	ClusterIPs      []Addr
+	ExternalName    string
+	Ports           []Port
+}
+
+// EndpointSpec is one address of an endpoint slice. Only ready endpoints are handed over.
+type EndpointSpec struct {
+	Addr Addr
+	// Name is the hostname or, with Needs.PodNames and no hostname, the pod's name; empty when the endpoint goes by
+	// its address.
+	Name string
+	// PodName tells that Name is the pod's, which only some consumers use.
+	PodName bool
+	Zone    string
+}
+
+// SliceSpec is what a source hands over of an EndpointSlice.
+type SliceSpec struct {
+	Namespace, Name string
+	Service         string // of the label kubernetes.io/service-name
+	Ports           []Port
+	Endpoints       []EndpointSpec
+	// Trigger is the time of the change that led to this state of the slice, zero when it is not known
+	// (annotation endpoints.kubernetes.io/last-change-trigger-time).
+	Trigger time.Time
+}
+
+// PodSpec is what a source hands over of a Pod that runs.
+type PodSpec struct {
+	Namespace, Name string
+	Addrs           []Addr
+}
+
+// Change tells a subscriber what a source's event changed.
+type Change struct {
+	Kind    Kind
+	Service *Service  // the record after the change, for services and endpoint slices
+	Trigger time.Time // SliceSpec.Trigger
+}

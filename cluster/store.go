@@ -1,0 +1,89 @@
+package cluster
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Store holds a cluster's objects for readers. Every method may be called at any time from any goroutine, takes no
+// lock and allocates nothing, unless it says otherwise.
+type Store struct {
+	services   *table[Service]
+	namespaces *table[namespace]
+	pods       *table[Pod]
+	addresses  *reverse
+	numbers    atomic.Pointer[[]atomic.Pointer[Service]]
+	serial     atomic.Uint32
+	synced     atomic.Bool
+	status     status
+}
+
+type namespace struct{ key string }
+
+// Pod is a running pod, found by its address.
+type Pod struct {
+	key             string // the address's 16 bytes
+	Namespace, Name string
+	next            *Pod // another pod with the same address
+}
+
+// Next is another pod with the same address, or nil.
+func (p *Pod) Next() *Pod { return p.next }
+
+// NewStore is an empty Store, not synced, and the Writer that fills it.
+func NewStore() (*Store, *Writer) {
+	s := &Store{
+		services:   newTable(func(s *Service) string { return s.key }),
+		namespaces: newTable(func(n *namespace) string { return n.key }),
+		pods:       newTable(func(p *Pod) string { return p.key }),
+		addresses:  newReverse(),
+	}
+	numbers := make([]atomic.Pointer[Service], smallest)
+	s.numbers.Store(&numbers)
+	return s, newWriter(s)
+}
+
+// Service is the service with this key (see Service.Key), or nil. It is never one of type Absent.
+func (s *Store) Service(key []byte) *Service {
+	svc := s.services.get(key)
+	if svc == nil || svc.Type == Absent {
+		return nil
+	}
+	return svc
+}
+
+// HasNamespace tells whether the namespace exists; label is its name in wire form.
+func (s *Store) HasNamespace(label []byte) bool { return s.namespaces.get(label) != nil }
+
+// Holders walks the services that have addr as virtual IP or as address of a ready endpoint.
+func (s *Store) Holders(addr Addr) Holders { return s.addresses.holders(s, addr) }
+
+// PodAt is the first of the running pods with this address, or nil.
+func (s *Store) PodAt(addr Addr) *Pod { return s.pods.get(addr[:]) }
+
+// Serial is the Unix second of the last change to a service, an endpoint or a pod; 0 before any.
+func (s *Store) Serial() uint32 { return s.serial.Load() }
+
+// Synced tells whether every kind of object was listed once. It never turns false again: what was known is still the
+// best answer when the API server is away.
+func (s *Store) Synced() bool { return s.synced.Load() }
+
+// Services calls visit for every service. It is for slow paths: zone transfers, tables.
+func (s *Store) Services(visit func(*Service)) {
+	s.services.each(func(svc *Service) {
+		if svc.Type != Absent {
+			visit(svc)
+		}
+	})
+}
+
+func (s *Store) byNumber(id uint32) *Service {
+	numbers := *s.numbers.Load()
+	if int(id) >= len(numbers) {
+		return nil
+	}
+	return numbers[id].Load()
+}
+
+// touch records a change that a zone's serial has to show.
+func (s *Store) touch(now time.Time) { s.serial.Store(uint32(now.Unix())) }
