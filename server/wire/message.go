@@ -1,0 +1,77 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/miekg/dns"
+)
+
+// SetMsg makes m the reply to q. m is not kept, and not changed. Its ID does not count: the query's is sent. Of an OPT
+// record in m the options are kept; size and flags are the client's (see Finish).
+func (r *Reply) SetMsg(q *Query, m *dns.Msg) error {
+	flat := *m
+	flat.Compress = true
+	flat.Rcode = m.Rcode & 0xf
+	var options []byte
+	flat.Extra, options = withoutOPT(m.Extra)
+	packet, err := flat.PackBuffer(r.buf[:cap(r.buf)])
+	if err != nil {
+		return fmt.Errorf("cannot pack the reply to %s %s: %w", q.NameString(), q.TypeString(), err)
+	}
+	r.Reset()
+	r.buf = packet
+	binary.BigEndian.PutUint16(r.buf, q.ID())
+	r.state, r.rcode, r.options = made, m.Rcode, options
+	r.bits = binary.BigEndian.Uint16(packet[2:])&^0xf | bitQR
+	return r.index()
+}
+
+func withoutOPT(extra []dns.RR) (rest []dns.RR, options []byte) {
+	for i, rr := range extra {
+		if opt, ok := rr.(*dns.OPT); ok {
+			rest = append(append(rest, extra[:i]...), extra[i+1:]...)
+			return rest, packOptions(opt)
+		}
+	}
+	return extra, nil
+}
+
+// index finds body, counts and records in a packet that was packed elsewhere.
+func (r *Reply) index() error {
+	at := headerSize
+	for range binary.BigEndian.Uint16(r.buf[4:]) {
+		at = skipName(r.buf, at) + 4
+	}
+	r.body, r.records = at, r.records[:0]
+	for s := range r.counts {
+		r.counts[s] = binary.BigEndian.Uint16(r.buf[6+2*s:])
+		for range r.counts[s] {
+			r.records = append(r.records, uint32(at))
+			at = skipName(r.buf, at) + 10
+			if at > len(r.buf) {
+				return fmt.Errorf("packed reply ends within a record: %d bytes", len(r.buf))
+			}
+			at += int(binary.BigEndian.Uint16(r.buf[at-2:]))
+		}
+	}
+	if at > len(r.buf) {
+		return fmt.Errorf("packed reply ends within a record: %d bytes", len(r.buf))
+	}
+	return nil
+}
+
+// skipName is where the name at a place ends; past the packet's end when it is cut.
+func skipName(p []byte, at int) int {
+	for at < len(p) {
+		switch n := int(p[at]); {
+		case n == 0:
+			return at + 1
+		case n >= 0xc0:
+			return at + 2
+		default:
+			at += 1 + n
+		}
+	}
+	return at
+}
