@@ -1,0 +1,99 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// process is one running program of the control plane. Its owner is a goroutine that waits for its end.
+type process struct {
+	name string
+	log  string // path of what it printed
+	cmd  *exec.Cmd
+	done chan struct{} // closed once it has ended and was waited for
+}
+
+// start runs bin with args, its output appended to dir/NAME.log. The program dies with this process, even if this one
+// is killed: Linux ties that to the thread which started it, so one goroutine keeps that thread until the end.
+func start(dir, bin string, args ...string) (*process, error) {
+	p := &process{name: filepath.Base(bin), done: make(chan struct{})}
+	p.log = filepath.Join(dir, p.name+".log")
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	p.cmd = exec.Command(bin, args...)
+	p.cmd.Dir = dir
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer out.Close()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // its exit status is in the process state; how it ended matters to nobody else
+			close(p.done)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("%s: %w", p.name, err)
+	}
+	return p, nil
+}
+
+// signal sends s; a process that has already ended is no error.
+func (p *process) signal(s syscall.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("%s: signal %s: %w", p.name, s, err)
+	}
+	return nil
+}
+
+// kill ends the process at once, frozen or not, and waits until it is gone and has let go of its port.
+func (p *process) kill() error {
+	err := p.signal(syscall.SIGKILL)
+	<-p.done
+	return err
+}
+
+// await polls ready until it returns nil. It gives up when the process ends, the context does, or limit has passed.
+func (p *process) await(ctx context.Context, limit time.Duration, ready func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ready(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended (%s) before it was ready: %s", p.name, p.cmd.ProcessState, p.tail(20))
+		case <-ctx.Done():
+			return fmt.Errorf("%s not ready within %s: %w: %s", p.name, limit, err, p.tail(20))
+		case <-tick.C:
+		}
+	}
+}
+
+// tail returns the last n lines of the log.
+func (p *process) tail(n int) string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimRight(text, "\n"), []byte("\n"))
+	return "\n" + string(bytes.Join(lines[max(0, len(lines)-n):], []byte("\n")))
+}
