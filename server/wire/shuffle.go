@@ -27,9 +27,9 @@ func (r *Reply) shuffleAddresses(first, last int) bool {
 	from := first
 	for i := first; i < last; i++ {
 		switch rtype, pointer := r.kind(i); {
-		case rtype == dns.TypeMX, rtype == dns.TypeCNAME && i > from, r.isAddress(rtype) && !pointer:
+		case rtype == dns.TypeMX, isAddress(rtype) && !pointer:
 			return false
-		case !r.isAddress(rtype):
+		case !isAddress(rtype):
 			if i != from {
 				return false
 			}
@@ -42,7 +42,7 @@ func (r *Reply) shuffleAddresses(first, last int) bool {
 	return true
 }
 
-func (r *Reply) isAddress(rtype uint16) bool { return rtype == dns.TypeA || rtype == dns.TypeAAAA }
+func isAddress(rtype uint16) bool { return rtype == dns.TypeA || rtype == dns.TypeAAAA }
 
 // kind is record i's type, and whether its owner is nothing but a pointer.
 func (r *Reply) kind(i int) (rtype uint16, pointer bool) {

@@ -1,0 +1,63 @@
+package plugin
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nameplane/nameplane/server/corefile"
+	"github.com/nameplane/nameplane/server/wire"
+)
+
+// Env is what a server block offers to the directives that are built for it.
+type Env struct {
+	Zones    []wire.Name          // the block's keys; address blocks are written out as reverse zones
+	Servers  []string             // the block's listeners without "bind", "dns://:53", as metrics label them
+	Dir      string               // folder of the Corefile: relative paths of options start there
+	Shards   int                  // number of sockets that read, see Exchange.Shard
+	Version  string               // of the program
+	Log      *slog.Logger         // for the directive's own messages
+	Metrics  *prometheus.Registry // of the process: see Register
+	Web      Web                  // HTTP paths
+	Listen   *Listen              // how the block's sockets are opened
+	Instance Instance             // all blocks; not before Start
+	Now      func() time.Time     // the clock
+}
+
+// Listen is what directives may say of a server block's sockets.
+type Listen struct {
+	Hosts []string // addresses to bind to; none for all
+	Debug bool     // a panic ends the process instead of one query
+}
+
+// Web offers HTTP paths to operators. Listeners are opened when the instance starts and live through a reload.
+type Web interface {
+	// Handle serves path on addr (host:port). Two handlers of one path and address are an error of the second.
+	Handle(at corefile.Position, addr, path string, h http.Handler) error
+}
+
+// Instance is everything that one Corefile made.
+type Instance interface {
+	Blocks() []Block
+}
+
+// Block is one zone of a server block on one listener.
+type Block struct {
+	Server   string // "dns://:53"
+	Zone     string // "cluster.local."
+	Handlers []Handler
+}
+
+// Register registers a collector, or finds the one of the same description that an earlier instance registered:
+// counters go on over a reload.
+func Register[C prometheus.Collector](r prometheus.Registerer, c C) (C, error) {
+	err := r.Register(c)
+	if have, ok := err.(prometheus.AlreadyRegisteredError); ok {
+		if same, ok := have.ExistingCollector.(C); ok {
+			return same, nil
+		}
+	}
+	return c, err
+}

@@ -1,0 +1,107 @@
+package plugin
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/nameplane/nameplane/server/wire"
+)
+
+// Transport is how a query came in.
+type Transport uint8
+
+// The transports, in the order of Transport's text.
+const (
+	UDP Transport = iota
+	TCP
+)
+
+// String is the transport as logs and metrics name it.
+func (t Transport) String() string {
+	if t == TCP {
+		return "tcp"
+	}
+	return "udp"
+}
+
+// Host is what an Exchange needs of the server that carries it.
+type Host interface {
+	// Yield lets another goroutine read on from the socket or connection that x came by.
+	Yield(x *Exchange) error
+	// Resolve asks the listener that x came by for another name, through the whole chain of the block that serves it.
+	Resolve(ctx context.Context, x *Exchange, name wire.Name, qtype uint16) (*dns.Msg, error)
+}
+
+// Exchange is a query on its way along a chain, and its reply. The server pools it: nothing of it may be kept after
+// Serve returned.
+type Exchange struct {
+	Query wire.Query
+	Reply wire.Reply
+
+	Now       time.Time      // when the query was read
+	Client    netip.AddrPort // IPv4 addresses are never in their mapped form
+	Local     netip.AddrPort // where the query was sent to, as far as the system tells
+	Transport Transport
+	Shard     int    // number of the reading goroutine's socket, below Env.Shards: for counters without contention
+	Server    string // the listener, "dns://:53", as metrics label it
+	Zone      string // the key of the server block that answers, "cluster.local."; empty when there is none
+	Depth     int    // how many questions of ours led to this one; 0 for a client's
+
+	host    Host
+	chain   []Handler
+	at      int
+	blocked bool
+}
+
+// Begin puts x at the head of a chain.
+func (x *Exchange) Begin(host Host, chain []Handler) {
+	x.host, x.chain, x.at, x.blocked = host, chain, 0, false
+}
+
+// Next hands x to the handler behind the one that calls.
+func (x *Exchange) Next(ctx context.Context) error {
+	if x.at == len(x.chain) {
+		return ErrNoHandler
+	}
+	h := x.chain[x.at]
+	x.at++
+	err := h.Serve(ctx, x)
+	x.at--
+	return err
+}
+
+// Block says that the handler is about to wait: another goroutine takes over the socket that x came by, and the reply
+// is sent by this one. Forgetting it costs throughput, never correctness. After ErrOverload the handler must not wait.
+func (x *Exchange) Block() error {
+	if x.blocked || x.host == nil {
+		return nil
+	}
+	if err := x.host.Yield(x); err != nil {
+		return err
+	}
+	x.blocked = true
+	return nil
+}
+
+// Blocked tells whether Block was called.
+func (x *Exchange) Blocked() bool { return x.blocked }
+
+// Resolve asks another question in x's stead: of the same listener, with the same client and EDNS. The chain of the
+// block that serves name answers it. It waits, so it calls Block itself.
+func (x *Exchange) Resolve(ctx context.Context, name wire.Name, qtype uint16) (*dns.Msg, error) {
+	if err := x.Block(); err != nil {
+		return nil, err
+	}
+	return x.host.Resolve(ctx, x, name, qtype)
+}
+
+// Limit is the size in bytes up to which the client takes a reply.
+func (x *Exchange) Limit() int {
+	if x.Transport == TCP {
+		return dns.MaxMsgSize
+	}
+	return x.Query.MaxReply()
+}
