@@ -69,7 +69,8 @@ func (s *Endpoints) Named(label []byte) []uint32 {
 	return s.byName[lo:hi]
 }
 
-// newEndpoints packs what one slice holds. Names too long to be a label are left out, as a question cannot spell them.
+// newEndpoints packs what one slice holds. Names that cannot be a label, because they are too long or have a dot (a pod
+// may be called "web.0"), are left out, as a question cannot spell them: the endpoint goes by its address.
 func newEndpoints(spec *SliceSpec) *Endpoints {
 	if len(spec.Endpoints) == 0 {
 		return none
@@ -79,7 +80,7 @@ func newEndpoints(spec *SliceSpec) *Endpoints {
 	intern := interner{text: &text, at: map[string]uint32{}}
 	for _, e := range spec.Endpoints {
 		packed := Endpoint{Addr: e.Addr}
-		if len(e.Name) <= maxLabel {
+		if len(e.Name) <= maxLabel && strings.IndexByte(e.Name, '.') < 0 {
 			packed.nameAt, packed.nameLen, packed.podName = intern.add(e.Name), uint8(len(e.Name)), e.PodName
 		}
 		if len(e.Zone) <= maxLabel {

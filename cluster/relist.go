@@ -81,7 +81,7 @@ func (w *Writer) sweep(kind Kind) {
 	}
 }
 
-// Keep marks an object as still there, for a list whose source knows that it did not change.
+// Alive notes that the source heard from its cluster though nothing changed: a bookmark, a look at unchanged files.
 func (w *Writer) Alive() { w.event() }
 
 // Fail says why the source does not follow its cluster now; an empty text that it does again. The result is false when
@@ -116,10 +116,10 @@ func (w *Writer) PutPod(spec *PodSpec) {
 	} else if slices.Equal(old.addrs, spec.Addrs) {
 		return
 	}
-	w.unlinkPod(id, old.addrs)
 	for _, a := range spec.Addrs {
-		w.store.pods.put(&Pod{key: string(a[:]), Namespace: id.namespace, Name: id.name, next: w.store.pods.get(a[:])})
+		w.linkPod(id, a)
 	}
+	w.unlinkPod(id, slices.DeleteFunc(slices.Clone(old.addrs), func(a Addr) bool { return slices.Contains(spec.Addrs, a) }))
 	w.store.touch(w.now())
 	w.notify(Change{Kind: KindPod})
 }
@@ -141,6 +141,17 @@ func (w *Writer) dropPod(id objectKey, p podState) {
 	w.unlinkPod(id, p.addrs)
 	w.store.touch(w.now())
 	w.notify(Change{Kind: KindPod})
+}
+
+// linkPod puts a pod at the head of the chain at an address, unless it is in it.
+func (w *Writer) linkPod(id objectKey, a Addr) {
+	head := w.store.pods.get(a[:])
+	for p := head; p != nil; p = p.next {
+		if p.Namespace == id.namespace && p.Name == id.name {
+			return
+		}
+	}
+	w.store.pods.put(&Pod{key: string(a[:]), Namespace: id.namespace, Name: id.name, next: head})
 }
 
 // unlinkPod takes a pod out of the chains at its addresses; chains are rebuilt, as readers may walk them.
