@@ -110,12 +110,20 @@ func newBlock(name string, server caddyfile.ServerBlock, text *outline, problems
 		block.Keys = keysNear(name, server.Keys, block.Directives)
 	}
 	block.Pos = block.Keys[0].Pos
-	for _, key := range block.Keys {
+	checkKeys(block.Keys, problems)
+	return block
+}
+
+// checkKeys reports what caddyfile takes for keys though it can only be a mistake.
+func checkKeys(keys []Key, problems *Errors) {
+	for _, key := range keys {
 		if key.Text == "}" {
 			problems.Add(key.Pos, `unexpected "}": no "{" is open here`)
 		}
 	}
-	return block
+	if name, ok := snippetName(keys[0].Text); ok && len(keys) == 1 {
+		problems.Add(keys[0].Pos, `the snippet "(%s)" has no body`, name)
+	}
 }
 
 // convert turns caddyfile's tokens into ours. Those of the main file carry no file name.

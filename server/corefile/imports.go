@@ -28,6 +28,9 @@ type importReader struct {
 // matches returns the absolute paths of the files that an import in file names by pattern. What is wrong with a pattern is
 // caddyfile's to say.
 func (r *importReader) matches(file, pattern string) []string {
+	if pattern == "" {
+		return nil
+	}
 	if !filepath.IsAbs(pattern) {
 		absolute, err := filepath.Abs(file)
 		if err != nil {
@@ -110,7 +113,8 @@ func expandStyle(text, open, end string) (string, bool) {
 	for range maxReplacements {
 		_, rest, found := strings.Cut(text, open)
 		name, _, closed := strings.Cut(rest, end)
-		if !found || !closed || name == "" {
+		overlap := strings.HasPrefix((open + rest)[1:], end) // "{%}" is no reference and ends the search
+		if !found || !closed || name == "" || overlap {
 			return text, true
 		}
 		text = strings.ReplaceAll(text, open+name+end, os.Getenv(name))

@@ -23,10 +23,10 @@ func Nearest(word string, known []string) string {
 	return nearest
 }
 
-// allowedEdits grows with the word: at two edits every word of three letters is near every other.
+// allowedEdits grows with the word: at two edits nearly every word of three letters is near every other.
 func allowedEdits(word string) int {
 	switch n := len(word); {
-	case n <= 2:
+	case n <= 1:
 		return 0
 	case n <= 4:
 		return 1

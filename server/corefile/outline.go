@@ -82,6 +82,9 @@ func (o *outline) scan(tokens []Token, blocks bool) error {
 			i++
 			continue
 		}
+		if _, snippet := s.snippet(); tokens[i].Text == "{" && s.depth == 1 && previous.Text == "{" && !snippet {
+			continue // a directive of that name to caddyfile, which opens nothing
+		}
 		s.token(tokens[i])
 	}
 	if len(tokens) > 0 {
@@ -189,13 +192,15 @@ type scanner struct {
 	depth   int
 	open    []Position // the "{" that are open
 	header  header
+	begun   bool // a key was read, be it an empty one
+	body    bool // the body has begun
 	comma   bool // the last key ends in a comma, so that another key follows
 }
 
 // beginBareBody sees the first line of a block without braces, which reaches to the end of the file.
 func (s *scanner) beginBareBody(t Token, fresh bool) {
-	if s.depth == 0 && fresh && len(s.header.keys) > 0 && !s.comma && t.Text != "{" {
-		s.depth = 1
+	if s.depth == 0 && fresh && s.begun && !s.comma && t.Text != "{" {
+		s.depth, s.body = 1, true
 	}
 }
 
@@ -204,7 +209,7 @@ func (s *scanner) addImport(pos Position, arg Token) error {
 	pattern, _ := expandVariables(arg.Text)
 	line := &importLine{pos: pos, pattern: pattern}
 	s.outline.imports = append(s.outline.imports, line)
-	if s.snippet() != "" {
+	if _, snippet := s.snippet(); snippet {
 		return nil
 	}
 	return s.outline.resolve(line, s.blocks && s.depth == 0)
@@ -214,7 +219,7 @@ func (s *scanner) addImport(pos Position, arg Token) error {
 func (s *scanner) token(t Token) {
 	switch {
 	case t.Text == "{":
-		s.depth++
+		s.depth, s.body = s.depth+1, true
 		s.open = append(s.open, t.Pos)
 	case t.Text == "}" && s.depth > 0:
 		s.depth--
@@ -229,8 +234,9 @@ func (s *scanner) token(t Token) {
 	}
 }
 
-// key takes a key; as in caddyfile it may end in one comma, and an empty one does not count.
+// key takes a key; as in caddyfile it may end in one comma, and an empty one is left out.
 func (s *scanner) key(t Token) {
+	s.begun = true
 	text, _ := expandVariables(t.Text)
 	if text == "" {
 		return
@@ -244,29 +250,30 @@ func (s *scanner) key(t Token) {
 
 // end closes the block whose last line is given.
 func (s *scanner) end(line int) {
-	h, snippet := s.header, s.snippet()
+	h := s.header
+	name, snippet := s.snippet()
 	h.region.to = line
-	s.header, s.comma = header{}, false
 	switch {
-	case snippet != "":
-		s.outline.snippets[snippet] = h.region
+	case snippet && s.body:
+		s.outline.snippets[name] = h.region
 	case s.blocks && len(h.keys) > 0:
 		s.outline.headers = append(s.outline.headers, &h)
 	}
-	if len(s.open) > 0 {
-		s.outline.unclosed = append(s.outline.unclosed, s.open...)
-	}
+	s.outline.unclosed = append(s.outline.unclosed, s.open...)
+	s.header, s.begun, s.body, s.comma = header{}, false, false, false
 }
 
-// snippet returns the name of the snippet that the current block defines, or "".
-func (s *scanner) snippet() string {
+// snippet returns the name of the snippet that the current block defines.
+func (s *scanner) snippet() (name string, ok bool) {
 	if len(s.header.keys) != 1 {
-		return ""
+		return "", false
 	}
-	name, opened := strings.CutPrefix(s.header.keys[0].Text, "(")
+	return snippetName(s.header.keys[0].Text)
+}
+
+// snippetName returns NAME of a key "(NAME)".
+func snippetName(key string) (name string, ok bool) {
+	name, opened := strings.CutPrefix(key, "(")
 	name, closed := strings.CutSuffix(name, ")")
-	if !opened || !closed {
-		return ""
-	}
-	return name
+	return name, opened && closed
 }

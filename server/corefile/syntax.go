@@ -53,12 +53,13 @@ func explainSyntax(err error, name string, text *outline) error {
 	return pos.errorf("%s", problem)
 }
 
-// endOfFile names the innermost "{" that is still open where the text ends; the end itself would tell little.
+// endOfFile names the innermost "{" that is still open where the text ends; the end itself would tell little. (One missing "}"
+// of the last block is forgiven by caddyfile, hence by CoreDNS, hence here.)
 func endOfFile(end Position, text *outline) error {
 	if n := len(text.unclosed); n > 0 {
 		return text.unclosed[n-1].errorf(`"{" is never closed: a "}" is missing`)
 	}
-	return end.errorf("the file ends too early: a comma promises another key, or a block is open")
+	return end.errorf(`the file ends where another key or a "}" is expected`)
 }
 
 // notFound is the error for an import at pos that names nothing.

@@ -21,6 +21,9 @@ func (t *tree) directives(name string, problems *Errors) []*Directive {
 	var found []*Directive
 	for t.next < len(t.tokens) {
 		d := &Directive{Name: name, Pos: t.tokens[t.next].Pos}
+		if name == "{" {
+			problems.Add(d.Pos, `unexpected "{": a directive must come before it`)
+		}
 		t.next++
 		t.rest(d, 1, problems)
 		for t.next < len(t.tokens) && t.continues() {
@@ -68,18 +71,18 @@ func (t *tree) body(d *Directive, depth int, problems *Errors) {
 	}
 }
 
-// unexpected reports and skips a token that stands behind a "}", or a "{" that opens the body of nothing, with that body.
+// unexpected reports and skips what stands behind a "}" on its line, or a "{" that opens the body of nothing, with that body.
 func (t *tree) unexpected(problems *Errors) {
-	token, previous := t.tokens[t.next], t.tokens[t.next-1]
+	token := t.tokens[t.next]
 	t.next++
-	switch {
-	case token.Text == "{":
-		problems.Add(token.Pos, `unexpected "{": a name must come before it`)
+	if token.Text == "{" {
+		problems.Add(token.Pos, `unexpected "{": an option must come before it`)
 		t.skipBody()
-	case previous.Text == "}":
-		problems.Add(token.Pos, `unexpected %q after "}": start a new line`, token.Text)
-	default:
-		problems.Add(token.Pos, "unexpected %q: start a new line", token.Text)
+		return
+	}
+	problems.Add(token.Pos, `unexpected %q after "}": start a new line`, token.Text)
+	for t.next < len(t.tokens) && t.continues() && !t.at("{") && !t.at("}") {
+		t.next++
 	}
 }
 
