@@ -124,6 +124,19 @@ func (w *Writer) PutPod(spec *PodSpec) {
 	w.notify(Change{Kind: KindPod})
 }
 
+// KeepPod marks a pod as still there, as it was; one that is not known stays unknown. It is for a pod that is being
+// deleted: it has its address until its containers have ended, and then it goes.
+func (w *Writer) KeepPod(namespace, name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.event()
+	id := objectKey{namespace, name}
+	if p, ok := w.pods[id]; ok {
+		p.generation = w.generation[KindPod]
+		w.pods[id] = p
+	}
+}
+
 // DeletePod removes a pod.
 func (w *Writer) DeletePod(namespace, name string) {
 	w.mu.Lock()

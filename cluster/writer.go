@@ -124,6 +124,24 @@ func (w *Writer) PutService(spec *ServiceSpec) bool {
 	return true
 }
 
+// Sharer is a service other than spec with the virtual IP addr, or nil. While services are listed anew, those that did
+// not come yet don't count: their address may have been given to spec since.
+func (w *Writer) Sharer(spec *ServiceSpec, addr Addr) *Service {
+	key, _ := ServiceKey(spec.Namespace, spec.Name)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for holders := w.store.Holders(addr); ; {
+		s := holders.Next()
+		if s == nil {
+			return nil
+		}
+		state := w.states[s.key]
+		if s.key != key && state != nil && state.generation == w.generation[KindService] && s.HasClusterIP(addr) {
+			return s
+		}
+	}
+}
+
 // DeleteService removes a service; its slices, if any are left, keep their reverse names until they go too.
 func (w *Writer) DeleteService(namespace, name string) {
 	key, ok := ServiceKey(namespace, name)
