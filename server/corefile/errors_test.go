@@ -26,6 +26,7 @@ func TestErrorsSortedWithoutDuplicates(t *testing.T) {
 	inner.Add(at("Corefile", 2), "two, found first")
 	e.Join(errors.New("no place"))
 	e.Join(inner.Err())
+	e.Join(errors.New("no place either"))
 	e.Add(at("Corefile", 2), "two, found %s", "second")
 	e.Add(at("Another", 99), "elsewhere")
 	e.Join(errors.Join(Token{Pos: at("Corefile", 10)}.Errorf("ten"), fmt.Errorf("outer: %w", at("Corefile", 3).errorf("three"))))
@@ -34,13 +35,14 @@ Corefile:2: two, found first
 Corefile:2: two, found second
 outer: Corefile:3: three
 Corefile:10: ten
-no place`
+no place
+no place either`
 	err := e.Err()
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if len(e) != 7 {
-		t.Errorf("Err changed the collection to %d errors, want all 7", len(e))
+	if len(e) != 8 {
+		t.Errorf("Err changed the collection to %d errors, want all 8", len(e))
 	}
 	var positioned *Error
 	if !errors.As(err, &positioned) || positioned.Problem != "elsewhere" {

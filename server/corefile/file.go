@@ -67,7 +67,9 @@ func Parse(name string, content []byte) (*File, error) {
 	if err != nil {
 		return nil, Errors{err}
 	}
-	parsed, err := readBlocks(name, content)
+	parsed, err := guarded(name, func() ([]caddyfile.ServerBlock, error) {
+		return caddyfile.Parse(name, bytes.NewReader(content), nil)
+	})
 	if err != nil {
 		return nil, Errors{explainSyntax(err, name, text)}
 	}
@@ -84,15 +86,15 @@ func Parse(name string, content []byte) (*File, error) {
 	return file, nil
 }
 
-// readBlocks keeps a panic of caddyfile's lexer, which it raises when an imported file cannot be read to its end, from
-// taking the process down.
-func readBlocks(name string, content []byte) (blocks []caddyfile.ServerBlock, err error) {
+// guarded keeps a panic of caddyfile from taking the process down. Its lexer raises one when an imported file cannot be read
+// to its end.
+func guarded(name string, parse func() ([]caddyfile.ServerBlock, error)) (blocks []caddyfile.ServerBlock, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("%s:1 - Error during parsing: cannot be read: %v", name, cause)
 		}
 	}()
-	return caddyfile.Parse(name, bytes.NewReader(content), nil)
+	return parse()
 }
 
 // newBlock builds the directives of server and gives its keys their places.

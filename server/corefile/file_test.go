@@ -97,19 +97,27 @@ func TestParseRefusesImports(t *testing.T) {
 	}
 }
 
-// caddyfile's lexer panics when a file that it opened cannot be read.
-func TestReadBlocksRecovers(t *testing.T) {
+func TestGuarded(t *testing.T) {
+	t.Parallel()
+	_, err := guarded("Corefile", func() ([]caddyfile.ServerBlock, error) { panic(os.ErrDeadlineExceeded) })
+	if err == nil {
+		t.Fatal("no error for a panic")
+	}
+	want := "Corefile:1: cannot be read: " + os.ErrDeadlineExceeded.Error()
+	if got := explainSyntax(err, "Corefile", &outline{}).Error(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestParseUnreadableImport(t *testing.T) {
 	t.Parallel()
 	const unreadable = "/proc/self/mem" // a regular file whose first page is not mapped
 	if _, err := os.Stat(unreadable); err != nil {
 		t.Skipf("needs %s: %v", unreadable, err)
 	}
-	content := []byte("import " + unreadable + "\n")
-	if _, err := readBlocks("Corefile", content); err == nil || !strings.HasPrefix(err.Error(), "Corefile:1 - ") {
-		t.Errorf("readBlocks: got error %v, want one at Corefile:1", err)
-	}
-	if _, err := Parse("Corefile", content); err == nil || !strings.Contains(err.Error(), unreadable) {
-		t.Errorf("Parse: got error %v, want one that names %s", err, unreadable)
+	_, err := Parse("Corefile", []byte("\nimport "+unreadable+"\n"))
+	if err == nil || !strings.HasPrefix(err.Error(), "Corefile:2: import: read "+unreadable) {
+		t.Errorf("got error %v, want one at Corefile:2 that names %s", err, unreadable)
 	}
 }
 
