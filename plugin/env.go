@@ -28,14 +28,23 @@ type Env struct {
 
 // Listen is what directives may say of a server block's sockets.
 type Listen struct {
-	Hosts []string // addresses to bind to; none for all
-	Debug bool     // a panic ends the process instead of one query
+	Hosts      []string // addresses to bind to; none for all
+	Debug      bool     // a panic ends the process instead of one query
+	Stacktrace bool     // the log shows where a panic that was recovered came from
 }
 
 // Web offers HTTP paths to operators. Listeners are opened when the instance starts and live through a reload.
 type Web interface {
-	// Handle serves path on addr (host:port). Two handlers of one path and address are an error of the second.
+	// Handle serves path on addr (host:port). Two handlers of one path and address are an error of the second, unless
+	// the first is a Page that says they are the same.
 	Handle(at corefile.Position, addr, path string, h http.Handler) error
+}
+
+// Page is an http.Handler that several server blocks may ask for at one path and address.
+type Page interface {
+	http.Handler
+	// Same tells whether the first serves for the other as well, which is then not needed.
+	Same(other http.Handler) bool
 }
 
 // Instance is everything that one Corefile made.

@@ -41,7 +41,7 @@ const (
 type Reply struct {
 	buf     []byte
 	body    int // where the first record begins
-	counts  [3]uint16
+	counts  [3]int   // by section; more than a header can say before Finish cuts them
 	records []uint32 // where each record begins
 	section Section
 	state   state
@@ -59,7 +59,7 @@ func (r *Reply) Reset() {
 		r.buf, r.records = nil, nil
 	}
 	r.buf, r.records, r.options = r.buf[:0], r.records[:0], nil
-	r.counts, r.section, r.state, r.bits, r.rcode = [3]uint16{}, Answer, unmade, 0, 0
+	r.counts, r.section, r.state, r.bits, r.rcode = [3]int{}, Answer, unmade, 0, 0
 	r.targets.n = 0
 }
 
@@ -140,24 +140,25 @@ func (r *Reply) set(bit uint16, on bool) {
 }
 
 // Flags are the reply's header flags as letters joined by commas, as dig names them: "qr,aa,rd".
-func (r *Reply) Flags() string {
-	text := ""
+func (r *Reply) Flags() string { return string(r.AppendFlags(nil)) }
+
+// AppendFlags appends to text what Flags returns.
+func (r *Reply) AppendFlags(text []byte) []byte {
+	separator := ""
 	for _, f := range [...]struct {
 		bit  uint16
 		name string
 	}{{bitQR, "qr"}, {bitAA, "aa"}, {bitTC, "tc"}, {bitRD, "rd"}, {bitRA, "ra"}, {bitZ, "z"}, {bitAD, "ad"}, {bitCD, "cd"}} {
 		if r.bits&f.bit != 0 {
-			if text != "" {
-				text += ","
-			}
-			text += f.name
+			text = append(append(text, separator...), f.name...)
+			separator = ","
 		}
 	}
 	return text
 }
 
 // Count is the number of records in a section.
-func (r *Reply) Count(s Section) int { return int(r.counts[s]) }
+func (r *Reply) Count(s Section) int { return r.counts[s] }
 
 // Len is the size of the reply so far, without an OPT record.
 func (r *Reply) Len() int { return len(r.buf) }
