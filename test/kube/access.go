@@ -109,6 +109,7 @@ func newClient(path string) (kubernetes.Interface, error) {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{} // worlds use deprecated fields on purpose
 	config.ContentConfig = rest.ContentConfig{
 		ContentType:        runtime.ContentTypeProtobuf,
 		AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON,
