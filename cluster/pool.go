@@ -80,6 +80,9 @@ func (l *Lease) Start() error {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
 	s := l.share
+	if s.holders == 0 {
+		return errors.New("the lease was given back: nobody would end the source")
+	}
 	if s.running {
 		return nil
 	}

@@ -229,12 +229,13 @@ func (w *Writer) PutNamespace(name string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.event()
-	if _, known := w.namespaces[string(key)]; !known {
+	_, known := w.namespaces[string(key)]
+	w.namespaces[string(key)] = w.generation[KindNamespace]
+	if !known {
 		w.store.status.objects[KindNamespace].Add(1)
 		w.store.namespaces.put(&namespace{key: string(key)})
+		w.notify(Change{Kind: KindNamespace})
 	}
-	w.namespaces[string(key)] = w.generation[KindNamespace]
-	w.notify(Change{Kind: KindNamespace})
 	return true
 }
 

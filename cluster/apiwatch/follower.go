@@ -44,6 +44,7 @@ type follower struct {
 	version string // resourceVersion to resume from; empty when a list is due
 	floor   string // resourceVersion that a list must not be older than; empty for what etcd has now
 	held    bool   // a slot is held
+	resumed bool   // the last attempt began with a watch, not with a list
 	steady  bool   // the last attempt followed for a while, so that its end is no reason to wait
 }
 
@@ -90,7 +91,7 @@ func (f *follower) judge(err error) (atOnce bool) {
 			f.floor = "" // it was the list that was refused
 		}
 		f.version = ""
-		return f.steady
+		return f.resumed
 	case unauthorized(err):
 		err = errors.Join(err, f.server.renew())
 	}
@@ -113,12 +114,12 @@ func jittered(d time.Duration) time.Duration { return d + rand.N(d/2+1) }
 
 // attempt lists, if that is due, and watches until something ends it; nil when the server ended the watch by the clock.
 func (f *follower) attempt(ctx context.Context) error {
-	f.steady = false
+	f.steady, f.resumed = false, f.version != ""
 	if err := f.acquire(ctx); err != nil {
 		return err
 	}
 	defer f.release()
-	if f.version != "" {
+	if f.resumed {
 		return f.watch(ctx, url.Values{"resourceVersion": {f.version}}, false)
 	}
 	err := f.watch(ctx, url.Values{"sendInitialEvents": {"true"}, "resourceVersionMatch": {"NotOlderThan"}}, true)
@@ -246,7 +247,7 @@ func (f *follower) take(hand func([]byte) (string, error), object []byte) (versi
 // listed ends a list that is complete.
 func (f *follower) listed(version string) {
 	f.writer.EndList(f.resource.kind)
-	f.version, f.floor, f.steady = version, version, true
+	f.version, f.floor = version, version
 }
 
 // following is called when the watch stands.

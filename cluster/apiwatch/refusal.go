@@ -2,7 +2,6 @@ package apiwatch
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,10 +50,7 @@ func unstreamed(err error) bool {
 func unauthorized(err error) bool {
 	var r *refusal
 	var verification *tls.CertificateVerificationError
-	var alert tls.AlertError
-	var authority x509.UnknownAuthorityError
-	return errors.As(err, &r) && r.code == http.StatusUnauthorized ||
-		errors.As(err, &verification) || errors.As(err, &alert) || errors.As(err, &authority)
+	return errors.As(err, &r) && r.code == http.StatusUnauthorized || errors.As(err, &verification)
 }
 
 // patience is how long the server wants to be left alone.
