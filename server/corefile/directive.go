@@ -56,6 +56,14 @@ func (o Option) decode(line *Directive) error {
 	return o.Decode(line)
 }
 
+// Only returns the line of a directive that may stand in a server block only once.
+func Only(lines []*Directive) (*Directive, error) {
+	if len(lines) > 1 {
+		return nil, lines[1].Errorf("given twice in a server block; the first one is at %s", lines[0].Pos)
+	}
+	return lines[0], nil
+}
+
 // NoBody returns an error when d has a body, be it empty.
 func (d *Directive) NoBody() error {
 	if d.Body == nil {

@@ -89,3 +89,16 @@ func ExampleDirective_Decode() {
 	// Corefile:3: hosts: unknown option "ttk"; did you mean "ttl"? (known options: reload, ttl)
 	// Corefile:4: reload: "5" has no unit; write 5s for seconds
 }
+
+func TestOnly(t *testing.T) {
+	t.Parallel()
+	first := &Directive{Name: "ready", Pos: Position{File: "Corefile", Line: 2}}
+	second := &Directive{Name: "ready", Pos: Position{File: "Corefile", Line: 5}}
+	if got, err := Only([]*Directive{first}); got != first || err != nil {
+		t.Errorf("Only is %v, %v, want the line itself", got, err)
+	}
+	want := "Corefile:5: ready: given twice in a server block; the first one is at Corefile:2"
+	if _, err := Only([]*Directive{first, second}); err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %s", err, want)
+	}
+}
