@@ -33,7 +33,7 @@ func (r *Reply) Finish(q *Query, limit int) []byte {
 	}
 	binary.BigEndian.PutUint16(h[4:], questions)
 	for s, n := range counts {
-		binary.BigEndian.PutUint16(h[6+2*s:], n)
+		binary.BigEndian.PutUint16(h[6+2*s:], uint16(n))
 	}
 	return r.buf
 }
@@ -49,8 +49,8 @@ func (r *Reply) truncate(limit int) {
 	r.buf, r.records = r.buf[:end], r.records[:keep]
 	left := keep
 	for s := range r.counts {
-		r.counts[s] = uint16(min(left, int(r.counts[s])))
-		left -= int(r.counts[s])
+		r.counts[s] = min(left, r.counts[s])
+		left -= r.counts[s]
 	}
 	r.bits |= bitTC
 }
@@ -87,7 +87,7 @@ func (r *Reply) Msg() (*dns.Msg, error) {
 	}
 	binary.BigEndian.PutUint16(packet[4:], questions)
 	for s, n := range r.counts {
-		binary.BigEndian.PutUint16(packet[6+2*s:], n)
+		binary.BigEndian.PutUint16(packet[6+2*s:], uint16(n))
 	}
 	m := new(dns.Msg)
 	if err := m.Unpack(packet); err != nil {

@@ -45,7 +45,7 @@ func (r *Reply) index() error {
 	}
 	r.body, r.records = at, r.records[:0]
 	for s := range r.counts {
-		r.counts[s] = binary.BigEndian.Uint16(r.buf[6+2*s:])
+		r.counts[s] = int(binary.BigEndian.Uint16(r.buf[6+2*s:]))
 		for range r.counts[s] {
 			r.records = append(r.records, uint32(at))
 			at = skipName(r.buf, at) + 10

@@ -40,7 +40,7 @@ const (
 // Reply is the reply under construction: a buffer that records are appended to, section by section.
 type Reply struct {
 	buf     []byte
-	body    int // where the first record begins
+	body    int      // where the first record begins
 	counts  [3]int   // by section; more than a header can say before Finish cuts them
 	records []uint32 // where each record begins
 	section Section

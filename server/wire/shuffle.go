@@ -12,7 +12,7 @@ import (
 func (r *Reply) Shuffle(q *Query) error {
 	first := 0
 	for s := range r.counts {
-		last := first + int(r.counts[s])
+		last := first + r.counts[s]
 		if last-first > 1 && !r.shuffleAddresses(first, last) {
 			return r.shuffleMsg(q)
 		}

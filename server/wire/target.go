@@ -53,11 +53,14 @@ func (r *Reply) find(suffix []byte) (Ref, bool) {
 }
 
 // equal tells whether the name at a place, pointers followed, is name to the letter: another spelling must not come
-// back in its place.
+// back in its place. The name at the place may be the one that is just being written, and end where the buffer ends.
 func (r *Reply) equal(at int, name []byte) bool {
 	for {
-		for r.buf[at] >= 0xc0 {
+		for at < len(r.buf) && r.buf[at] >= 0xc0 {
 			at = int(r.buf[at]&0x3f)<<8 | int(r.buf[at+1])
+		}
+		if at >= len(r.buf) {
+			return false
 		}
 		n := 1 + int(r.buf[at])
 		if len(name) < n || at+n > len(r.buf) || string(r.buf[at:at+n]) != string(name[:n]) {
