@@ -55,27 +55,40 @@ func (a Addr) AppendDashed(b []byte) []byte {
 	return b
 }
 
+// ParseLabel is the address that a label spells with dashes for dots or colons, in any spelling that the address has:
+// three single dashes make it IPv4, everything else is IPv6. It takes what CoreDNS takes as a pod's name.
+func ParseLabel(label []byte) (addr Addr, ok bool) {
+	if isDotted(label) {
+		return undash4(label)
+	}
+	return undash6(label)
+}
+
 // ParseDashed is the address that AppendDashed wrote as label; ok is false for any other spelling of it.
 func ParseDashed(label []byte) (addr Addr, ok bool) {
 	if len(label) == 0 || len(label) > 46 {
 		return addr, false
 	}
-	if addr, ok = undash(label, '.'); !ok {
-		addr, ok = undash(label, ':')
-	}
-	if !ok {
+	if addr, ok = ParseLabel(label); !ok {
 		return addr, false
 	}
 	var again [48]byte
 	return addr, string(addr.AppendDashed(again[:0])) == string(label)
 }
 
-// undash reads label with sep in the place of each dash. It goes by the string that netip wants, on the stack.
-func undash(label []byte, sep byte) (Addr, bool) {
-	if sep == '.' {
-		return undash4(label)
+// isDotted tells whether the dashes of a label stand for the dots of an IPv4 address.
+func isDotted(label []byte) bool {
+	dashes := 0
+	for i, c := range label {
+		if c != '-' {
+			continue
+		}
+		if i > 0 && label[i-1] == '-' {
+			return false
+		}
+		dashes++
 	}
-	return undash6(label)
+	return dashes == 3
 }
 
 // undash4 reads a-b-c-d: netip.ParseAddr would want a string, and a string would be an allocation.
@@ -112,7 +125,9 @@ func undash6(label []byte) (addr Addr, ok bool) {
 				if gap >= 0 {
 					return addr, false
 				}
-				gap, i = n, i+2
+				if gap, i = n, i+2; i < len(label) && label[i] == '-' {
+					return addr, false
+				}
 				continue
 			}
 			if i == 0 || i+1 == len(label) {
@@ -134,7 +149,7 @@ func undash6(label []byte) (addr Addr, ok bool) {
 		}
 		group[n], n = uint16(value), n+1
 	}
-	if gap < 0 && n != 8 || gap >= 0 && n > 8 {
+	if gap < 0 && n != 8 || gap >= 0 && n == 8 {
 		return addr, false
 	}
 	for i := range n {
@@ -144,7 +159,7 @@ func undash6(label []byte) (addr Addr, ok bool) {
 		}
 		addr[2*at], addr[2*at+1] = byte(group[i]>>8), byte(group[i])
 	}
-	return addr, !addr.Is4()
+	return addr, true
 }
 
 func unhex(c byte) int {

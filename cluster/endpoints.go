@@ -37,7 +37,7 @@ func (s *Endpoints) Name(e *Endpoint, podNames bool) string {
 	if e.nameLen == 0 || e.podName && !podNames {
 		return ""
 	}
-	return s.text[e.nameAt : e.nameAt+uint32(e.nameLen)]
+	return s.ownName(e)
 }
 
 // Zone is the endpoint's topology zone in lower case, or empty.
@@ -47,26 +47,34 @@ func (s *Endpoints) Zone(e *Endpoint) string {
 
 // At are the endpoints with this address: more than one when slices or ports name it more than once.
 func (s *Endpoints) At(addr Addr) []Endpoint {
-	lo := sort.Search(len(s.List), func(i int) bool { return bytes.Compare(s.List[i].Addr[:], addr[:]) >= 0 })
-	hi := lo
-	for hi < len(s.List) && s.List[hi].Addr == addr {
-		hi++
+	from, to := s.Range(addr)
+	return s.List[from:to]
+}
+
+// Range is the stretch [from, to) of List with this address.
+func (s *Endpoints) Range(addr Addr) (from, to int) {
+	from = sort.Search(len(s.List), func(i int) bool { return bytes.Compare(s.List[i].Addr[:], addr[:]) >= 0 })
+	for to = from; to < len(s.List) && s.List[to].Addr == addr; {
+		to++
 	}
-	return s.List[lo:hi]
+	return from, to
 }
 
 // Named are the indices in List of the endpoints whose hostname or pod name is label, in lower case.
-func (s *Endpoints) Named(label []byte) []uint32 {
-	at := func(i int) string {
-		e := &s.List[s.byName[i]]
-		return s.text[e.nameAt : e.nameAt+uint32(e.nameLen)]
+func (s *Endpoints) Named(label []byte) []uint32 { return named(s, label) }
+
+// NamedAs are the indices in List of the endpoints with e's hostname or pod name, e's own among them.
+func (s *Endpoints) NamedAs(e *Endpoint) []uint32 { return named(s, s.ownName(e)) }
+
+func (s *Endpoints) ownName(e *Endpoint) string { return s.text[e.nameAt : e.nameAt+uint32(e.nameLen)] }
+
+func named[T string | []byte](s *Endpoints, label T) []uint32 {
+	from := sort.Search(len(s.byName), func(i int) bool { return s.ownName(&s.List[s.byName[i]]) >= string(label) })
+	to := from
+	for to < len(s.byName) && s.ownName(&s.List[s.byName[to]]) == string(label) {
+		to++
 	}
-	lo := sort.Search(len(s.byName), func(i int) bool { return at(i) >= string(label) })
-	hi := lo
-	for hi < len(s.byName) && at(hi) == string(label) {
-		hi++
-	}
-	return s.byName[lo:hi]
+	return s.byName[from:to]
 }
 
 // newEndpoints packs what one slice holds. Names that cannot be a label, because they are too long or have a dot (a pod
@@ -154,15 +162,14 @@ func (s *Endpoints) portsSet(ports []Port) uint8 {
 }
 
 func (s *Endpoints) index() {
-	name := func(e *Endpoint) string { return s.text[e.nameAt : e.nameAt+uint32(e.nameLen)] }
 	slices.SortFunc(s.List, func(a, b Endpoint) int {
-		return cmp.Or(bytes.Compare(a.Addr[:], b.Addr[:]), strings.Compare(name(&a), name(&b)), cmp.Compare(a.PortsSet, b.PortsSet))
+		return cmp.Or(bytes.Compare(a.Addr[:], b.Addr[:]), strings.Compare(s.ownName(&a), s.ownName(&b)), cmp.Compare(a.PortsSet, b.PortsSet))
 	})
 	for i := range s.List {
 		if s.List[i].nameLen > 0 {
 			s.byName = append(s.byName, uint32(i))
 		}
 	}
-	slices.SortStableFunc(s.byName, func(a, b uint32) int { return strings.Compare(name(&s.List[a]), name(&s.List[b])) })
+	slices.SortStableFunc(s.byName, func(a, b uint32) int { return strings.Compare(s.ownName(&s.List[a]), s.ownName(&s.List[b])) })
 	s.byName = slices.Clip(s.byName)
 }
