@@ -1,0 +1,92 @@
+// Follow fills a Store from an API server and, for each line on its standard input, prints a line of JSON about its
+// state and memory: the process that the memory test looks at.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"strings"
+	"time"
+
+	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/cluster/apiwatch"
+)
+
+// Report is one line of output; sizes in bytes.
+type Report struct {
+	Synced    time.Duration // from the start; 0 while it is not
+	Status    cluster.Status
+	Live      uint64 // heap after a collection
+	Allocated uint64 // by all objects since the start
+	Resident  uint64
+	Peak      uint64 // of Resident since the last report
+	CPU       time.Duration
+}
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	source, err := apiwatch.Open(cluster.Origin{Kubeconfig: os.Args[1]}, cluster.Needs{Endpoints: true}, cluster.Telemetry{}, log)
+	if err != nil {
+		log.Error("cannot open", "error", err)
+		return 1
+	}
+	store, writer := cluster.NewStore()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	began := time.Now()
+	go func() { ended <- source.Run(ctx, writer) }()
+	var synced time.Duration
+	for tick := time.NewTicker(time.Millisecond); synced == 0; <-tick.C {
+		if store.Synced() {
+			synced = time.Since(began)
+			tick.Stop()
+			break
+		}
+	}
+	out := json.NewEncoder(os.Stdout)
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		if err := out.Encode(report(store, synced)); err != nil {
+			return 1
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		return 1
+	}
+	return 0
+}
+
+func report(store *cluster.Store, synced time.Duration) Report {
+	r := Report{Synced: synced, Status: store.Status(), Resident: kernel("VmRSS"), Peak: kernel("VmHWM")}
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/cpu/classes/user:cpu-seconds"}}
+	runtime.GC()
+	metrics.Read(sample)
+	r.Live, r.Allocated = sample[0].Value.Uint64(), sample[1].Value.Uint64()
+	r.CPU = time.Duration(sample[2].Value.Float64() * float64(time.Second))
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // begin a new peak; without the right to, it covers all
+	return r
+}
+
+// kernel is a figure of /proc/self/status, which has it in KiB.
+func kernel(name string) uint64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		var kib uint64
+		if _, err := fmt.Sscanf(line, name+": %d kB", &kib); err == nil {
+			return kib << 10
+		}
+	}
+	return 0
+}
