@@ -31,6 +31,7 @@ type Listen struct {
 	Hosts      []string // addresses to bind to; none for all
 	Debug      bool     // a panic ends the process instead of one query
 	Stacktrace bool     // the log shows where a panic that was recovered came from
+	AnyClass   bool     // queries of other classes than IN reach the listener's chains; else they are refused
 }
 
 // Web offers HTTP paths to operators. Listeners are opened when the instance starts and live through a reload.
