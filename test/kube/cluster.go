@@ -14,9 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -50,7 +48,7 @@ type Cluster struct {
 	files   files
 
 	etcdPort, serverPort      int
-	etcd, server, controllers *process
+	etcd, server, controllers *peer.Process
 	client                    kubernetes.Interface
 }
 
@@ -64,7 +62,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	c.files = newFiles(c.dir)
 	t.Cleanup(func() { c.close(t) })
-	if err := c.launch(t.Context()); err != nil {
+	if err := peer.RetryPorts(func() error { return errors.Join(c.killAll(), c.launch(t.Context())) }); err != nil {
 		t.Fatalf("control plane: %v", err)
 	}
 	return c
@@ -79,7 +77,7 @@ func (c *Cluster) Dir() string { return c.dir }
 // KillAPIServer ends the API server as a crash does: open watches break off, its port refuses.
 func (c *Cluster) KillAPIServer(t testing.TB) {
 	t.Helper()
-	if err := c.server.kill(); err != nil {
+	if err := c.server.Kill(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -88,7 +86,7 @@ func (c *Cluster) KillAPIServer(t testing.TB) {
 // machine that swaps or a network that swallows packets.
 func (c *Cluster) FreezeAPIServer(t testing.TB) {
 	t.Helper()
-	if err := c.server.signal(syscall.SIGSTOP); err != nil {
+	if err := c.server.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -96,7 +94,7 @@ func (c *Cluster) FreezeAPIServer(t testing.TB) {
 // ThawAPIServer lets a frozen API server go on.
 func (c *Cluster) ThawAPIServer(t testing.TB) {
 	t.Helper()
-	if err := c.server.signal(syscall.SIGCONT); err != nil {
+	if err := c.server.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -106,7 +104,7 @@ func (c *Cluster) ThawAPIServer(t testing.TB) {
 func (c *Cluster) StartAPIServer(t testing.TB) {
 	t.Helper()
 	select {
-	case <-c.server.done:
+	case <-c.server.Done():
 	default:
 		t.Fatal("the API server is already running")
 	}
@@ -117,24 +115,13 @@ func (c *Cluster) StartAPIServer(t testing.TB) {
 
 func (c *Cluster) url() string { return fmt.Sprintf("https://127.0.0.1:%d", c.serverPort) }
 
-// launch starts everything. A port that was free can be taken before its server binds it, so that case tries again.
+// launch chooses ports and starts everything on them.
 func (c *Cluster) launch(ctx context.Context) error {
-	const attempts = 3
-	for attempt := 1; ; attempt++ {
-		err := c.launchOnce(ctx)
-		if err == nil || attempt == attempts || !strings.Contains(err.Error(), "address already in use") {
-			return err
-		}
-		if err := c.killAll(); err != nil {
-			return err
-		}
-	}
-}
-
-func (c *Cluster) launchOnce(ctx context.Context) (err error) {
-	if c.etcdPort, c.serverPort, err = freePorts(); err != nil {
+	ports, err := peer.FreePorts(2)
+	if err != nil {
 		return err
 	}
+	c.etcdPort, c.serverPort = ports[0], ports[1]
 	if err := writeCredentials(c.files, c.url()); err != nil {
 		return err
 	}
@@ -176,17 +163,17 @@ func (c *Cluster) startServer(ctx context.Context) (err error) {
 	if c.options.FastServiceIPs {
 		args = append(args, "--emulated-version=1.33", "--feature-gates=MultiCIDRServiceAllocator=false")
 	}
-	if c.server, err = start(c.dir, filepath.Join(c.bin, "kube-apiserver"), args...); err != nil {
+	if c.server, err = peer.Start(c.dir, filepath.Join(c.bin, "kube-apiserver"), args...); err != nil {
 		return err
 	}
-	return c.server.await(ctx, time.Minute, func(ctx context.Context) error {
+	return c.server.Await(ctx, time.Minute, func(ctx context.Context) error {
 		return c.client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 	})
 }
 
 // startControllers waits for the default namespace's account: by then the controllers run.
 func (c *Cluster) startControllers(ctx context.Context) (err error) {
-	c.controllers, err = start(c.dir, filepath.Join(c.bin, "kube-controller-manager"),
+	c.controllers, err = peer.Start(c.dir, filepath.Join(c.bin, "kube-controller-manager"),
 		"--kubeconfig="+c.files.admin,
 		"--use-service-account-credentials=true",
 		"--service-account-private-key-file="+c.files.tokenKey,
@@ -200,7 +187,7 @@ func (c *Cluster) startControllers(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return c.controllers.await(ctx, time.Minute, func(ctx context.Context) error {
+	return c.controllers.Await(ctx, time.Minute, func(ctx context.Context) error {
 		_, err := c.client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
 		return err
 	})
@@ -209,7 +196,7 @@ func (c *Cluster) startControllers(ctx context.Context) (err error) {
 func (c *Cluster) close(t testing.TB) {
 	if t.Failed() {
 		for _, p := range c.processes() {
-			t.Logf("%s: %s", p.log, p.tail(30))
+			t.Logf("%s: %s", p.Log(), p.Tail(30))
 		}
 	}
 	if err := c.killAll(); err != nil {
@@ -218,9 +205,9 @@ func (c *Cluster) close(t testing.TB) {
 }
 
 // processes lists those that were started, in the order in which to end them.
-func (c *Cluster) processes() []*process {
-	var started []*process
-	for _, p := range []*process{c.controllers, c.server, c.etcd} {
+func (c *Cluster) processes() []*peer.Process {
+	var started []*peer.Process
+	for _, p := range []*peer.Process{c.controllers, c.server, c.etcd} {
 		if p != nil {
 			started = append(started, p)
 		}
@@ -231,22 +218,7 @@ func (c *Cluster) processes() []*process {
 func (c *Cluster) killAll() error {
 	var errs []error
 	for _, p := range c.processes() {
-		errs = append(errs, p.kill())
+		errs = append(errs, p.Kill())
 	}
 	return errors.Join(errs...)
-}
-
-// freePorts returns two ports of 127.0.0.1 that nobody listens on at this moment.
-func freePorts() (int, int, error) {
-	a, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, 0, err
-	}
-	defer a.Close()
-	b, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, 0, err
-	}
-	defer b.Close()
-	return a.Addr().(*net.TCPAddr).Port, b.Addr().(*net.TCPAddr).Port, nil
 }

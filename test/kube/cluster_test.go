@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -177,24 +176,6 @@ func TestDataFolderIsTakenUpAgain(t *testing.T) {
 			t.Errorf("ClusterIPs %q, want %q", got, want)
 		}
 	})
-}
-
-// A program that ends before it is ready must be reported at once and with its own words, not after the time limit.
-func TestStartReportsWhyAProgramEnded(t *testing.T) {
-	peer.E2E(t)
-	t.Parallel()
-	p, err := start(t.TempDir(), peer.ControlPlane(t)+"/etcd", "--no-such-flag")
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin := time.Now()
-	err = p.await(t.Context(), time.Minute, func(context.Context) error { return context.DeadlineExceeded })
-	if err == nil || !strings.Contains(err.Error(), "no-such-flag") {
-		t.Errorf("error %v, want the program's own", err)
-	}
-	if d := time.Since(begin); d > 30*time.Second {
-		t.Errorf("reported after %s", d)
-	}
 }
 
 func service(name string, selector map[string]string) *corev1.Service {

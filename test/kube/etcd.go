@@ -11,11 +11,13 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/nameplane/nameplane/test/peer"
 )
 
 func (c *Cluster) startEtcd(ctx context.Context) (err error) {
 	url := fmt.Sprintf("http://127.0.0.1:%d", c.etcdPort)
-	c.etcd, err = start(c.dir, filepath.Join(c.bin, "etcd"),
+	c.etcd, err = peer.Start(c.dir, filepath.Join(c.bin, "etcd"),
 		"--data-dir="+filepath.Join(c.dir, "etcd"),
 		"--listen-client-urls="+url, "--advertise-client-urls="+url,
 		"--listen-peer-urls=http://127.0.0.1:0",
@@ -25,7 +27,7 @@ func (c *Cluster) startEtcd(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return c.etcd.await(ctx, 30*time.Second, func(ctx context.Context) error {
+	return c.etcd.Await(ctx, 30*time.Second, func(ctx context.Context) error {
 		_, err := c.revision(ctx)
 		return err
 	})

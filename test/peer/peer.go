@@ -1,5 +1,5 @@
-// Package peer builds the programs that tests run Nameplane beside or compare it with: a real Kubernetes control plane
-// and CoreDNS. They are built from their modules' source by the go command, because that is the one tool which every
+// Package peer builds and runs the programs that tests put beside Nameplane or compare it with: a real Kubernetes control
+// plane (which package kube drives) and CoreDNS. They are built from their modules' source by the go command, because that is the one tool which every
 // developer of this project has, and kept in a cache outside the checkout, because a cold build takes minutes and its
 // result changes only with the versions.
 //

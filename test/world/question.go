@@ -20,45 +20,64 @@ var types = []uint16{
 	dns.TypeANY, dns.TypeHTTPS, dns.TypeCAA, dns.TypeDS, 65280,
 }
 
-// likely lists what clients ask for.
-var likely = []uint16{dns.TypeA, dns.TypeA, dns.TypeAAAA, dns.TypeAAAA, dns.TypeSRV, dns.TypePTR, dns.TypeHTTPS, dns.TypeTXT}
+// likely lists what clients ask for at most names.
+var likely = []uint16{dns.TypeA, dns.TypeA, dns.TypeAAAA, dns.TypeSRV}
 
-// Questions makes n questions, the same ones for the same seed and n. Half of them go through every pair of a name and
-// a type in random order, each once as far as n allows; the other half is drawn with equal shares for every reason and
-// with the types that clients ask for, so that the common kinds of names do not crowd out the rare.
+// ordinary lists the reasons behind most of what a cluster's clients ask.
+var ordinary = []string{
+	"ClusterIP service", "headless service", "ExternalName service", "port", "endpoint by hostname", "endpoint by address", "pod",
+	"reverse of a ClusterIP", "reverse of an endpoint", "outside name", "dns-version", "apex",
+}
+
+// Questions makes n questions, the same ones for the same seed and n. Every second one goes through all pairs of a name
+// and a type in random order, each once as far as n allows; between them are ordinary questions, and some of every
+// other kind, so that neither the common names crowd out the rare nor the wrong ones the right.
 func (w *World) Questions(n int) []Question {
 	r := rand.New(rand.NewPCG(w.seed, 2))
 	names := w.subjects()
-	reasons := byReason(names)
+	reasons, byReason := group(names)
 	pairs := r.Perm(len(names) * len(types))
 	questions := make([]Question, 0, n)
 	for i := range n {
-		subject, qtype := pick(r, pick(r, reasons)), pick(r, likely)
 		if i%2 == 0 {
 			pair := pairs[i/2%len(pairs)]
-			subject, qtype = names[pair/len(types)], types[pair%len(types)]
-		} else if strings.HasSuffix(subject.name, ".arpa.") && r.IntN(2) == 0 {
-			qtype = dns.TypePTR
+			questions = append(questions, ask(r, names[pair/len(types)], types[pair%len(types)]))
+			continue
 		}
-		questions = append(questions, ask(r, subject, qtype))
+		reason := pick(r, ordinary)
+		if r.IntN(3) == 0 {
+			reason = pick(r, reasons)
+		}
+		s := pick(r, byReason[reason])
+		questions = append(questions, ask(r, s, s.likely(r)))
 	}
 	return questions
 }
 
-// byReason groups names by what they are, in the order in which the reasons come up first.
-func byReason(names []subject) [][]subject {
-	var groups [][]subject
-	index := map[string]int{}
-	for _, s := range names {
-		i, ok := index[s.why]
-		if !ok {
-			i = len(groups)
-			index[s.why] = i
-			groups = append(groups, nil)
-		}
-		groups[i] = append(groups[i], s)
+// likely draws a type that clients ask for at such a name.
+func (s subject) likely(r *rand.Rand) uint16 {
+	switch {
+	case r.IntN(4) == 0:
+		return pick(r, types)
+	case strings.HasSuffix(s.name, ".arpa."):
+		return dns.TypePTR
+	case strings.HasPrefix(s.name, "dns-version."):
+		return dns.TypeTXT
+	default:
+		return pick(r, likely)
 	}
-	return groups
+}
+
+// group sorts names by what they are, and lists the reasons in the order in which they come up first.
+func group(names []subject) (reasons []string, byReason map[string][]subject) {
+	byReason = map[string][]subject{}
+	for _, s := range names {
+		if byReason[s.why] == nil {
+			reasons = append(reasons, s.why)
+		}
+		byReason[s.why] = append(byReason[s.why], s)
+	}
+	return reasons, byReason
 }
 
 // ask dresses a question up as one of many clients would.

@@ -21,7 +21,7 @@ func packed(t *testing.T, questions []Question) [][]byte {
 
 func TestQuestionsAreMessages(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(5) {
+	for seed := range uint64(20) {
 		for _, wire := range packed(t, New(seed).Questions(5000)) {
 			m := new(dns.Msg)
 			if err := m.Unpack(wire[:len(wire)-len("udp")]); err != nil {

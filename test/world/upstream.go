@@ -1,10 +1,12 @@
 package world
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net"
 	"strings"
+	"testing"
 
 	"github.com/miekg/dns"
 )
@@ -26,6 +28,52 @@ var outsideNames = []string{
 //
 // Any other name has records of every common type. The cluster's zone and the reverse zones do not exist here.
 type Upstream struct{}
+
+// ServeUpstream runs an Upstream on loopback, over UDP and TCP on one port, until the test ends. It returns its address.
+func ServeUpstream(t testing.TB) string {
+	t.Helper()
+	udp, tcp, err := listenBoth()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, server := range []*dns.Server{
+		{PacketConn: udp, Handler: Upstream{}},
+		{Listener: tcp, Handler: Upstream{}},
+	} {
+		ready, done := make(chan struct{}), make(chan error, 1)
+		server.NotifyStartedFunc = func() { close(ready) }
+		go func() { done <- server.ActivateAndServe() }()
+		select {
+		case <-ready:
+		case err := <-done:
+			t.Fatalf("upstream: %v", err)
+		}
+		t.Cleanup(func() {
+			if err := server.Shutdown(); err != nil {
+				t.Error(err)
+			}
+			<-done
+		})
+	}
+	return tcp.Addr().String()
+}
+
+// listenBoth finds a port of loopback that is free for both transports.
+func listenBoth() (net.PacketConn, net.Listener, error) {
+	var errs []error
+	for range 10 {
+		tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, nil, err
+		}
+		udp, err := net.ListenPacket("udp4", tcp.Addr().String())
+		if err == nil {
+			return udp, tcp, nil
+		}
+		errs = append(errs, err, tcp.Close())
+	}
+	return nil, nil, errors.Join(errs...)
+}
 
 // ServeDNS answers one question; truncated over UDP if the reply does not fit.
 func (u Upstream) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {

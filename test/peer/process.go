@@ -1,4 +1,4 @@
-package kube
+package peer
 
 import (
 	"bytes"
@@ -13,18 +13,24 @@ import (
 	"time"
 )
 
-// process is one running program of the control plane. Its owner is a goroutine that waits for its end.
-type process struct {
+// Process is one running program. Its owner is a goroutine that waits for its end.
+type Process struct {
 	name string
 	log  string // path of what it printed
 	cmd  *exec.Cmd
 	done chan struct{} // closed once it has ended and was waited for
 }
 
-// start runs bin with args, its output appended to dir/NAME.log. The program dies with this process, even if this one
+// Log is the path of the file that holds what the program printed.
+func (p *Process) Log() string { return p.log }
+
+// Done is closed once the program has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Start runs bin with args, its output appended to dir/NAME.log. The program dies with this process, even if this one
 // is killed: Linux ties that to the thread which started it, so one goroutine keeps that thread until the end.
-func start(dir, bin string, args ...string) (*process, error) {
-	p := &process{name: filepath.Base(bin), done: make(chan struct{})}
+func Start(dir, bin string, args ...string) (*Process, error) {
+	p := &Process{name: filepath.Base(bin), done: make(chan struct{})}
 	p.log = filepath.Join(dir, p.name+".log")
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -52,23 +58,23 @@ func start(dir, bin string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// signal sends s; a process that has already ended is no error.
-func (p *process) signal(s syscall.Signal) error {
+// Signal sends s; a process that has already ended is no error.
+func (p *Process) Signal(s syscall.Signal) error {
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("%s: signal %s: %w", p.name, s, err)
 	}
 	return nil
 }
 
-// kill ends the process at once, frozen or not, and waits until it is gone and has let go of its port.
-func (p *process) kill() error {
-	err := p.signal(syscall.SIGKILL)
+// Kill ends the process at once, frozen or not, and waits until it is gone and has let go of its port.
+func (p *Process) Kill() error {
+	err := p.Signal(syscall.SIGKILL)
 	<-p.done
 	return err
 }
 
-// await polls ready until it returns nil. It gives up when the process ends, the context does, or limit has passed.
-func (p *process) await(ctx context.Context, limit time.Duration, ready func(context.Context) error) error {
+// Await polls ready until it returns nil. It gives up when the process ends, the context does, or limit has passed.
+func (p *Process) Await(ctx context.Context, limit time.Duration, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(25 * time.Millisecond)
@@ -80,16 +86,16 @@ func (p *process) await(ctx context.Context, limit time.Duration, ready func(con
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended (%s) before it was ready: %s", p.name, p.cmd.ProcessState, p.tail(20))
+			return fmt.Errorf("%s ended (%s) before it was ready: %s", p.name, p.cmd.ProcessState, p.Tail(20))
 		case <-ctx.Done():
-			return fmt.Errorf("%s not ready within %s: %w: %s", p.name, limit, err, p.tail(20))
+			return fmt.Errorf("%s not ready within %s: %w: %s", p.name, limit, err, p.Tail(20))
 		case <-tick.C:
 		}
 	}
 }
 
-// tail returns the last n lines of the log.
-func (p *process) tail(n int) string {
+// Tail returns the last n lines of the log.
+func (p *Process) Tail(n int) string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()
