@@ -1,0 +1,164 @@
+package kubernetes
+
+import (
+	"net/netip"
+
+	"github.com/miekg/dns"
+
+	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/server/wire"
+)
+
+// soa appends the zone's start of authority.
+func (l *lookup) soa() {
+	l.r.SOA(l.zoneRef(), &wire.SOA{
+		MName:   "\x02ns\x03dns",
+		RName:   "\x0ahostmaster",
+		TTL:     min(l.k.ttl, soaMaxTTL),
+		Serial:  l.k.serial(),
+		Refresh: 7200,
+		Retry:   1800,
+		Expire:  86400,
+		Minimum: l.k.ttl,
+	})
+}
+
+// apexAnswer answers the zone's own name, and names that are there only for what lies below them: those have no
+// records, which is not the same as not to exist (RFC 8020; D1).
+func (l *lookup) apexAnswer() (exists bool) {
+	if l.left > 0 {
+		return true
+	}
+	switch l.q.Type {
+	case dns.TypeSOA:
+		l.soa()
+	case dns.TypeNS:
+		l.nameServers()
+	}
+	return true
+}
+
+// versionAnswer answers dns-version (Kubernetes DNS specification 1.1.0, section 2.2).
+func (l *lookup) versionAnswer() (exists bool) {
+	if l.q.Type == dns.TypeTXT {
+		l.r.Open(questionName, dns.TypeTXT, versionTTL)
+		l.r.Text("\x051.1.0")
+		l.r.Close()
+	}
+	return true
+}
+
+// server is a name server of the zone: this very server, as the cluster knows it.
+type server struct {
+	labels []byte // below the zone, wire form
+	addr   cluster.Addr
+}
+
+// nameServers appends the NS records of the zone and their addresses. A target is written once, and pointed at.
+func (l *lookup) nameServers() {
+	servers := l.k.servers()
+	refs := make([]wire.Ref, len(servers))
+	for i, s := range servers {
+		for j := range servers[:i] {
+			if string(servers[j].labels) == string(s.labels) {
+				refs[i] = refs[j]
+			}
+		}
+		if refs[i] != 0 {
+			continue
+		}
+		l.r.Open(l.zoneRef(), dns.TypeNS, l.k.ttl)
+		refs[i] = l.r.Here()
+		l.r.Bytes(s.labels)
+		l.r.Pointer(l.zoneRef())
+		l.r.Close()
+	}
+	l.r.Section(wire.Additional)
+	for i := range servers {
+		l.r.Address(refs[i], servers[i].addr.Bytes(), l.k.ttl)
+	}
+}
+
+// nameServerAnswer answers ns.dns with the addresses of the name servers.
+func (l *lookup) nameServerAnswer() (exists bool) {
+	if t := l.q.Type; t != dns.TypeA && t != dns.TypeAAAA {
+		return true
+	}
+	servers := l.k.servers()
+	for i := range servers {
+		if l.wants(&servers[i].addr) && !addressBefore(servers[:i], servers[i].addr) {
+			l.r.Address(questionName, servers[i].addr.Bytes(), l.k.ttl)
+		}
+	}
+	return true
+}
+
+func addressBefore(servers []server, addr cluster.Addr) bool {
+	for _, s := range servers {
+		if s.addr == addr {
+			return true
+		}
+	}
+	return false
+}
+
+// servers are the services that this host's addresses are endpoints of or, where there is none, those addresses by the
+// name of ns.dns.
+func (k *Kubernetes) servers() (all []server) {
+	found := false
+	for _, local := range k.local {
+		addr := cluster.AddrFrom(local)
+		holders := k.store.Holders(addr)
+		for svc := holders.Next(); svc != nil; svc = holders.Next() {
+			list := k.endpoints(svc)
+			if len(list.At(addr)) == 0 {
+				continue
+			}
+			found = true
+			all = k.appendServers(all, svc, list)
+		}
+	}
+	if found {
+		return all
+	}
+	for _, local := range k.local {
+		all = append(all, server{labels: []byte("\x02ns\x03dns"), addr: cluster.AddrFrom(local)})
+	}
+	return all
+}
+
+// appendServers adds a service as name server: by its virtual IPs, or by each of its endpoints.
+func (k *Kubernetes) appendServers(all []server, svc *cluster.Service, list *cluster.Endpoints) []server {
+	add := func(labels []byte, addr cluster.Addr) {
+		for _, s := range all {
+			if s.addr == addr && string(s.labels) == string(labels) {
+				return
+			}
+		}
+		all = append(all, server{labels: labels, addr: addr})
+	}
+	below := append([]byte(svc.Key()), "\x03svc"...)
+	switch svc.Type {
+	case cluster.ClusterIP:
+		for _, a := range svc.ClusterIPs {
+			add(below, a)
+		}
+	case cluster.Headless:
+		for i := range list.List {
+			e := &list.List[i]
+			label := wireLabels(nil, endpointLabel(list.Name(e, k.podNames), &e.Addr))
+			add(append(label, below...), e.Addr)
+		}
+	}
+	return all
+}
+
+// globalAddrs are the addresses among addrs by which other hosts may know this one.
+func globalAddrs(addrs []netip.Addr) (out []netip.Addr) {
+	for _, a := range addrs {
+		if !a.IsLoopback() {
+			out = append(out, a.WithZone(""))
+		}
+	}
+	return out
+}

@@ -1,0 +1,147 @@
+package kubernetes
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/server/wire"
+)
+
+// maxChain is the number of CNAMEs behind the first one that are followed within the zone.
+const maxChain = 10
+
+// externalAnswer answers the name of an ExternalName service: its CNAME, and for A and AAAA also what the target has.
+// This is the slow path: it makes messages, and may ask an upstream.
+func (l *lookup) externalAnswer(ctx context.Context, x *plugin.Exchange, n *name) (exists bool) {
+	svc := n.svc
+	if n.narrowed() {
+		return false
+	}
+	if _, err := netip.ParseAddr(svc.ExternalName); err == nil || svc.ExternalName == "" {
+		return false
+	}
+	var records []dns.RR
+	truncated := false
+	switch l.q.Type {
+	case dns.TypeCNAME:
+		records = []dns.RR{l.k.cname(l.q.NameString(), svc.ExternalName)}
+	case dns.TypeA, dns.TypeAAAA:
+		c := chain{k: l.k, x: x, zone: l.zone, qtype: l.q.Type}
+		records, truncated = c.follow(ctx, l.q.NameString(), svc.ExternalName)
+	}
+	if len(records) > 0 {
+		l.reply(records, truncated)
+	}
+	return true
+}
+
+// reply makes the reply of messages' records. A target that cannot be packed is none.
+func (l *lookup) reply(records []dns.RR, truncated bool) {
+	m, err := l.r.Msg()
+	if err == nil {
+		m.Answer, m.Authoritative, m.Truncated = records, true, truncated
+		err = l.r.SetMsg(l.q, m)
+	}
+	if err != nil {
+		l.k.log.Warn("cannot answer", "name", l.q.NameString(), "error", err)
+		l.begin()
+	}
+}
+
+func (k *Kubernetes) cname(owner, target string) *dns.CNAME {
+	return &dns.CNAME{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: k.ttl}, Target: dns.Fqdn(target)}
+}
+
+// chain follows CNAMEs: it is all or nothing, as a CNAME to a name of our own zone that has no address answers nothing.
+type chain struct {
+	k     *Kubernetes
+	x     *plugin.Exchange
+	zone  wire.Name
+	qtype uint16
+	links []dns.RR
+}
+
+func (c *chain) follow(ctx context.Context, owner, target string) (records []dns.RR, truncated bool) {
+	for {
+		link := c.k.cname(owner, target)
+		if len(c.links) > maxChain || dns.IsSubDomain(owner, link.Target) || c.has(link) {
+			return nil, false
+		}
+		c.links = append(c.links, link)
+		name, err := wire.ParseName(link.Target)
+		if err != nil {
+			return nil, false
+		}
+		if !c.zone.Contains(name) {
+			return c.outside(ctx, name)
+		}
+		next, addresses := c.inside(link.Target)
+		if next == "" {
+			if len(addresses) == 0 {
+				return nil, false
+			}
+			return append(c.links, addresses...), false
+		}
+		owner, target = link.Target, next
+	}
+}
+
+func (c *chain) has(link *dns.CNAME) bool {
+	for _, rr := range c.links {
+		have := rr.(*dns.CNAME)
+		if strings.EqualFold(have.Hdr.Name, link.Hdr.Name) && strings.EqualFold(have.Target, link.Target) {
+			return true
+		}
+	}
+	return false
+}
+
+// outside asks the whole server for a target of another zone. Without an answer at all there is no CNAME either.
+func (c *chain) outside(ctx context.Context, name wire.Name) (records []dns.RR, truncated bool) {
+	m, err := c.x.Resolve(ctx, name, c.qtype)
+	if err != nil || m == nil {
+		return nil, false
+	}
+	return append(c.links, m.Answer...), m.Truncated
+}
+
+// inside looks a target up in the zone: next is where it leads on, else it is the addresses.
+func (c *chain) inside(target string) (next string, addresses []dns.RR) {
+	question := new(dns.Msg)
+	question.SetQuestion(target, c.qtype)
+	packet, err := question.Pack()
+	if err != nil {
+		return "", nil
+	}
+	var q wire.Query
+	var r wire.Reply
+	if err := q.Parse(packet); err != nil {
+		return "", nil
+	}
+	left, ok := q.Within(c.zone)
+	if !ok {
+		return "", nil
+	}
+	l := lookup{k: c.k, q: &q, r: &r, zone: c.zone, left: left}
+	l.begin()
+	n, kind := l.parse()
+	if n.svc != nil && n.svc.Type == cluster.ExternalName {
+		if n.narrowed() {
+			return "", nil
+		}
+		return n.svc.ExternalName, nil
+	}
+	if !l.internal(&n, kind) {
+		return "", nil
+	}
+	m, err := r.Msg()
+	if err != nil {
+		return "", nil
+	}
+	return "", m.Answer
+}

@@ -1,0 +1,146 @@
+// Package kubernetes is the directive that answers cluster names: services, headless services and their endpoints, pods,
+// ExternalNames and reverse names, by the Kubernetes DNS-based service discovery specification 1.1.0.
+//
+// It is a function from (store, zone, labels, type) to records: it reads the shared cluster.Store at each question and
+// appends to the reply, without a cache of its own. The store is the cache; so a new service is visible at once, and
+// nothing has to be invalidated. Behaviour is CoreDNS's, but for the differences listed in README.md.
+package kubernetes
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/server/wire"
+)
+
+// Kubernetes answers for its zones from a Store.
+type Kubernetes struct {
+	options
+	zones   plugin.Zones
+	primary wire.Name // zone of the targets of reverse names
+	store   *cluster.Store
+	lease   *cluster.Lease
+	metrics *metrics
+	log     *slog.Logger
+	listen  *plugin.Listen
+	local   []netip.Addr // of this host, for NS; set by Start
+	refs    sync.Pool    // *[]wire.Ref, scratch of SRV answers
+	unwatch func()
+}
+
+// Name is the directive's.
+func (k *Kubernetes) Name() string { return "kubernetes" }
+
+// Serve answers what lies in the zones, and hands on everything else.
+func (k *Kubernetes) Serve(ctx context.Context, x *plugin.Exchange) error {
+	zone, left, ok := k.zones.Match(&x.Query)
+	if !ok {
+		return x.Next(ctx)
+	}
+	if t := x.Query.Type; t == dns.TypeAXFR || t == dns.TypeIXFR {
+		x.Reply.Start(&x.Query, dns.RcodeRefused)
+		return nil
+	}
+	l := lookup{k: k, q: &x.Query, r: &x.Reply, zone: zone, left: left}
+	l.begin()
+	exists := l.answer(ctx, x)
+	switch {
+	case !exists:
+		return k.nameError(ctx, x, &l)
+	case x.Reply.Count(wire.Answer) == 0:
+		l.negative(dns.RcodeSuccess)
+	}
+	return nil
+}
+
+// nameError is the end of a question for a name that is not there. Without the API server's list nobody knows that:
+// the client gets SERVFAIL. A reverse name waits for the list even where "fallthrough" would ask an upstream, since a
+// private address must neither leak nor be denied by someone else (D7).
+func (k *Kubernetes) nameError(ctx context.Context, x *plugin.Exchange, l *lookup) error {
+	synced := k.store.Synced()
+	if k.fall.Contains(&x.Query) && (synced || !x.Query.IsReverse()) {
+		x.Reply.Reset()
+		return x.Next(ctx)
+	}
+	if !synced {
+		l.negative(dns.RcodeServerFailure)
+		return nil
+	}
+	l.negative(dns.RcodeNameError)
+	return nil
+}
+
+// lookup is one question on its way to an answer. It lives on the stack.
+type lookup struct {
+	k    *Kubernetes
+	q    *wire.Query
+	r    *wire.Reply
+	zone wire.Name // of ours, that the question lies in
+	left int       // number of labels left of the zone
+}
+
+func (l *lookup) begin() {
+	l.r.Start(l.q, dns.RcodeSuccess)
+	l.r.SetAuthoritative(true)
+}
+
+// negative makes the reply one without an answer (RFC 2308, sections 2.1 and 2.2).
+func (l *lookup) negative(rcode int) {
+	l.begin()
+	l.r.SetRcode(rcode)
+	l.r.Section(wire.Authority)
+	l.soa()
+}
+
+// zoneRef is where the zone's name stands in the question.
+func (l *lookup) zoneRef() wire.Ref { return l.q.ZoneRef(l.zone) }
+
+// answer appends the records of the question, and tells whether its name exists.
+func (l *lookup) answer(ctx context.Context, x *plugin.Exchange) (exists bool) {
+	n, kind := l.parse()
+	if n.svc != nil && n.svc.Type == cluster.ExternalName {
+		return l.externalAnswer(ctx, x, &n)
+	}
+	return l.internal(&n, kind)
+}
+
+// internal is answer for everything that the store alone answers. It is apart from answer because chains of CNAMEs come
+// back to it: a recursion through answer would cost every question two allocations.
+func (l *lookup) internal(n *name, kind kind) (exists bool) {
+	switch kind {
+	case structural:
+		return l.apexAnswer()
+	case version:
+		return l.versionAnswer()
+	case nameServer:
+		return l.nameServerAnswer()
+	case podName:
+		return l.podAnswer(n)
+	case serviceName:
+		return l.serviceAnswer(n)
+	case reverseName:
+		return l.reverseAnswer()
+	}
+	return false
+}
+
+// serial is the SOA's: the second of the last change.
+func (k *Kubernetes) serial() uint32 { return k.store.Serial() }
+
+const (
+	soaMaxTTL  = 300 // seconds; negative answers are not to be kept longer than that
+	versionTTL = 28800
+)
+
+// How often Start looks whether the store is synced, and how often it says that it is not.
+const (
+	lookEvery = 10 * time.Millisecond
+	sayEvery  = 500 * time.Millisecond
+)

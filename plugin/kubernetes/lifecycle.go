@@ -1,0 +1,81 @@
+package kubernetes
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Start makes the source run and waits for the first complete list, at most for the start-up timeout: after that the
+// server starts all the same, and answers SERVFAIL to what it cannot know.
+func (k *Kubernetes) Start(ctx context.Context) error {
+	k.local = k.localAddrs()
+	k.unwatch = k.lease.Writer.Watch(k.metrics.observe)
+	if err := k.lease.Start(); err != nil {
+		return err
+	}
+	timeout := time.NewTimer(k.startupTimeout)
+	defer timeout.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	say := time.NewTicker(sayEvery)
+	defer say.Stop()
+	for !k.store.Synced() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+		case <-say.C:
+			k.log.Info("waiting for Kubernetes API before starting server", "source", k.store.Status().String())
+		case <-timeout.C:
+			k.log.Warn("starting server with unsynced Kubernetes API", "source", k.store.Status().String())
+			return nil
+		}
+	}
+	return nil
+}
+
+// localAddrs are the addresses by which the cluster may know this server; none where the block binds to some, as in
+// CoreDNS, whose NS answer is then empty.
+func (k *Kubernetes) localAddrs() []netip.Addr {
+	if len(k.listen.Hosts) > 0 {
+		return nil
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		k.log.Warn("cannot read this host's addresses, so the zone has no NS records", "error", err)
+		return nil
+	}
+	var all []netip.Addr
+	for _, a := range addrs {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			all = append(all, prefix.Addr())
+		}
+	}
+	return globalAddrs(all)
+}
+
+// Ready is nil once every kind of object was listed.
+func (k *Kubernetes) Ready() error {
+	if k.store.Synced() {
+		return nil
+	}
+	st := k.store.Status()
+	waiting := make([]string, len(st.Waiting))
+	for i, kind := range st.Waiting {
+		waiting[i] = kind.String()
+	}
+	return fmt.Errorf("%s: waiting for the list of %s", st.Source, strings.Join(waiting, ", "))
+}
+
+// Close gives the store back.
+func (k *Kubernetes) Close() error {
+	if k.unwatch != nil {
+		k.unwatch()
+	}
+	k.lease.Release()
+	return nil
+}

@@ -1,0 +1,136 @@
+package kubernetes
+
+import "github.com/nameplane/nameplane/cluster"
+
+// kind is what a name in one of our zones may be.
+type kind uint8
+
+const (
+	unknown     kind = iota
+	structural       // the zone itself, or a name that only exists because others lie below it
+	version          // dns-version
+	nameServer       // ns.dns
+	podName          // address.namespace.pod
+	serviceName      // service.namespace.svc, and below
+	reverseName      // of a whole address
+)
+
+// name is the labels of a pod's or service's name. All of them alias the question, in lower case.
+type name struct {
+	namespace []byte // label in wire form
+	svc       *cluster.Service
+	pod       []byte // a pod's address label
+	endpoint  []byte
+	port      []byte // of _port._protocol, underscores stripped; empty for any
+	protocol  []byte
+	zone      zonal
+}
+
+// zonal is the part of a name that asks for the endpoints of one topology zone: Z.pin._zone or Z.prefer._zone.
+type zonal struct {
+	labels []byte // wire form; empty when the name is not of that kind
+	prefer bool   // all endpoints when the zone has none
+}
+
+// parse reads the labels left of the zone, from right to left.
+func (l *lookup) parse() (n name, _ kind) {
+	q, left := l.q, l.left
+	if left == 0 {
+		return n, structural
+	}
+	if q.IsReverse() {
+		if _, ok := q.Reverse(); ok {
+			return n, reverseName
+		}
+	}
+	top := string(q.Label(left - 1)) // does not allocate: it does not leave the function
+	switch {
+	case top == "dns-version" && left == 1:
+		return n, version
+	case top == "dns" && left == 1:
+		return n, structural
+	case top == "dns" && left == 2 && string(q.Label(0)) == "ns":
+		return n, nameServer
+	case top != "svc" && top != "pod":
+		return n, unknown
+	case left == 1:
+		return n, structural
+	case q.IsReverse():
+		return n, unknown
+	}
+	return l.parseBelow(top == "pod")
+}
+
+// parseBelow reads what stands left of svc or pod: a namespace, then the service or pod, then what narrows it down.
+func (l *lookup) parseBelow(pod bool) (n name, _ kind) {
+	q, at := l.q, l.left-2
+	n.namespace = q.Span(at, at+1)
+	if !l.k.exposed(n.namespace) {
+		return n, unknown
+	}
+	if pod && l.k.pods == podsDisabled {
+		return n, unknown
+	}
+	if at == 0 {
+		return n, structural
+	}
+	at--
+	n.pod = q.Label(at)
+	switch at {
+	case 0:
+	case 1:
+		n.endpoint = q.Label(0)
+	case 2:
+		n.port, n.protocol = bare(q.Label(0)), bare(q.Label(1))
+	default:
+		if pod || !l.zonal(&n, at) {
+			return n, unknown
+		}
+	}
+	if pod {
+		return n, podName
+	}
+	if n.svc = l.k.store.Service(q.Span(at, l.left-1)); n.svc == nil {
+		return n, unknown
+	}
+	return n, serviceName
+}
+
+// narrowed tells whether labels left of the service ask for less than the whole of it.
+func (n *name) narrowed() bool {
+	return len(n.endpoint) > 0 || len(n.port) > 0 || len(n.protocol) > 0 || len(n.zone.labels) > 0
+}
+
+// zonal reads the labels left of the service, at of them, as a zone-scoped name.
+func (l *lookup) zonal(n *name, at int) bool {
+	if !l.k.zonal || string(l.q.Label(at-1)) != "_zone" {
+		return false
+	}
+	switch string(l.q.Label(at - 2)) {
+	case "pin":
+	case "prefer":
+		n.zone.prefer = true
+	default:
+		return false
+	}
+	n.zone.labels = l.q.Span(0, at-2)
+	return true
+}
+
+// bare is a port's or protocol's label without its underscore, which may be missing.
+func bare(label []byte) []byte {
+	if len(label) > 0 && label[0] == '_' {
+		return label[1:]
+	}
+	return label
+}
+
+// exposed tells whether a namespace, a label in wire form, exists and is one that this directive shows.
+func (k *Kubernetes) exposed(namespace []byte) bool {
+	if len(k.namespaces) > 0 {
+		if _, ok := k.namespaces[string(namespace[1:])]; !ok {
+			return false
+		}
+	}
+	return k.store.HasNamespace(namespace)
+}
