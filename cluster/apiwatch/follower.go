@@ -175,10 +175,14 @@ func (f *follower) watch(ctx context.Context, where url.Values, listing bool) er
 	defer s.close()
 	if listing {
 		f.writer.BeginList(f.resource.kind)
-	} else {
-		f.following()
+		return f.events(s, true)
 	}
-	return f.events(s, listing)
+	// A server that no longer knows the version says so on the watch, at once; so only a watch that stands for a moment
+	// is one. Its first event may be a minute away.
+	f.release()
+	settled := time.AfterFunc(f.pace.first, func() { f.trouble.end(f.resource.kind) })
+	defer settled.Stop()
+	return f.events(s, false)
 }
 
 func (f *follower) events(s *session, listing bool) error {
@@ -206,11 +210,13 @@ func (f *follower) events(s *session, listing bool) error {
 		case listing && marked:
 			listing = false
 			f.listed(version)
-			f.following()
+			f.release()
+			f.trouble.end(f.resource.kind)
 		case listing && e.kind == "BOOKMARK":
 			return errUnmarked
 		case !listing && version != "":
 			f.version, f.floor, f.steady = version, version, true
+			f.trouble.end(f.resource.kind)
 		}
 	}
 }
@@ -248,12 +254,6 @@ func (f *follower) take(hand func([]byte) (string, error), object []byte) (versi
 func (f *follower) listed(version string) {
 	f.writer.EndList(f.resource.kind)
 	f.version, f.floor = version, version
-}
-
-// following is called when the watch stands.
-func (f *follower) following() {
-	f.release()
-	f.trouble.end(f.resource.kind)
 }
 
 func (f *follower) acquire(ctx context.Context) error {
