@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/miekg/dns"
 )
@@ -17,6 +18,9 @@ func (r *Reply) Finish(q *Query, limit int) []byte {
 		opt = optSize + len(r.options)
 	}
 	limit = max(limit, dns.MinMsgSize)
+	if r.body+opt > limit { // even without a record: options are worth less than a reply that arrives
+		r.options, opt = nil, optSize
+	}
 	if len(r.buf)+opt > limit {
 		r.truncate(limit - opt)
 	}
@@ -79,6 +83,9 @@ func (r *Reply) AddOption(code uint16, data []byte) {
 
 // Msg is the reply as a message of its own, without an OPT record.
 func (r *Reply) Msg() (*dns.Msg, error) {
+	if len(r.records) > 0xffff {
+		return nil, fmt.Errorf("a reply of %d records does not fit into a message", len(r.records))
+	}
 	packet := append([]byte(nil), r.buf...)
 	binary.BigEndian.PutUint16(packet[2:], r.bits|uint16(r.rcode&0xf))
 	questions := uint16(0)

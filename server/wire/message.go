@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/miekg/dns"
 )
@@ -10,8 +11,12 @@ import (
 // SetMsg makes m the reply to q. m is not kept, and not changed. Its ID does not count: the query's is sent. Of an OPT
 // record in m the options are kept; size and flags are the client's (see Finish).
 func (r *Reply) SetMsg(q *Query, m *dns.Msg) error {
+	if m.Rcode < 0 || m.Rcode > 0xfff {
+		return fmt.Errorf("the reply to %s %s has rcode %d, which is not one of 12 bits", q.NameString(), q.TypeString(), m.Rcode)
+	}
 	flat := *m
 	flat.Compress = true
+	flat.Question = m.Question[:min(1, len(m.Question))]
 	flat.Rcode = m.Rcode & 0xf
 	var options []byte
 	flat.Extra, options = withoutOPT(m.Extra)
@@ -27,14 +32,20 @@ func (r *Reply) SetMsg(q *Query, m *dns.Msg) error {
 	return r.index()
 }
 
+// withoutOPT is the additional section without OPT records, and the options of the one that counts, which is the last.
 func withoutOPT(extra []dns.RR) (rest []dns.RR, options []byte) {
-	for i, rr := range extra {
+	isOPT := func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeOPT }
+	if !slices.ContainsFunc(extra, isOPT) {
+		return extra, nil
+	}
+	for _, rr := range extra {
 		if opt, ok := rr.(*dns.OPT); ok {
-			rest = append(append(rest, extra[:i]...), extra[i+1:]...)
-			return rest, packOptions(opt)
+			options = packOptions(opt)
+		} else {
+			rest = append(rest, rr)
 		}
 	}
-	return extra, nil
+	return rest, options
 }
 
 // index finds body, counts and records in a packet that was packed elsewhere.

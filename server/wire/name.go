@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -70,10 +71,24 @@ func spell(name []byte) string {
 
 // lower copies src to dst in lower case. Length bytes are below 'A', so a whole name may go through.
 func lower(dst, src []byte) {
+	for len(src) >= 8 {
+		binary.LittleEndian.PutUint64(dst, lower8(binary.LittleEndian.Uint64(src)))
+		dst, src = dst[8:], src[8:]
+	}
 	for i, c := range src {
 		if c-'A' < 26 {
 			c += 'a' - 'A'
 		}
 		dst[i] = c
 	}
+}
+
+// lower8 does it to eight bytes at once. Without its highest bit no byte carries into the next when a constant is added
+// that lifts 'A', or what follows 'Z', to 0x80.
+func lower8(v uint64) uint64 {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	low := v &^ high
+	fromA, beyondZ := low+(0x80-'A')*each, low+(0x80-'Z'-1)*each
+	upper := (fromA ^ beyondZ) & ^v & high
+	return v | upper>>2
 }

@@ -127,25 +127,33 @@ func (q *Query) plainOPT(p []byte) bool {
 		return false
 	}
 	options := p[fixed : fixed+length]
-	for rest := options; len(rest) > 0; {
-		if len(rest) < 4 {
-			return false
-		}
-		switch binary.BigEndian.Uint16(rest) {
-		case dns.EDNS0COOKIE, dns.EDNS0NSID, dns.EDNS0PADDING:
-		default:
-			return false
-		}
-		n := 4 + int(binary.BigEndian.Uint16(rest[2:]))
-		if len(rest) < n {
-			return false
-		}
-		rest = rest[n:]
+	if !soundOptions(options) {
+		return false
 	}
 	if p[5] != 0 { // an extended rcode in a query: rare enough
 		return false
 	}
 	q.EDNS = EDNS{Present: true, Size: binary.BigEndian.Uint16(p[3:]), Version: p[6], Flags: binary.BigEndian.Uint16(p[7:]), Options: options}
+	return true
+}
+
+// soundOptions tells whether options fill b whose content is nobody's business here.
+func soundOptions(b []byte) bool {
+	for len(b) > 0 {
+		if len(b) < 4 {
+			return false
+		}
+		switch binary.BigEndian.Uint16(b) {
+		case dns.EDNS0COOKIE, dns.EDNS0NSID, dns.EDNS0PADDING:
+		default:
+			return false
+		}
+		n := 4 + int(binary.BigEndian.Uint16(b[2:]))
+		if len(b) < n {
+			return false
+		}
+		b = b[n:]
+	}
 	return true
 }
 

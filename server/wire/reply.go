@@ -70,10 +70,15 @@ func (r *Reply) Start(q *Query, rcode int) {
 	r.buf = append(r.buf, q.head...)
 	r.body = len(r.buf)
 	r.state, r.rcode = made, rcode
-	r.bits = bitQR | q.bits()&0x7800
+	r.bits = replyBits(q)
+}
+
+// replyBits are the flags that a reply takes over from its query.
+func replyBits(q *Query) uint16 {
 	if q.Opcode() == dns.OpcodeQuery {
-		r.bits |= q.bits() & (bitRD | bitCD)
+		return bitQR | q.bits()&(bitRD|bitCD)
 	}
+	return bitQR | q.bits()&0x7800
 }
 
 // Fail makes the reply to a packet of which Parse said err; it is false when nothing may be sent.
@@ -90,7 +95,7 @@ func (r *Reply) Fail(q *Query, err error) bool {
 		}
 	case ErrQuestion:
 		r.rcode = dns.RcodeServerFailure
-		r.bits = bitQR | q.bits()&(0x7800|bitRD|bitCD)
+		r.bits = replyBits(q)
 	default:
 		return false
 	}

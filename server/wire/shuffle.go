@@ -21,19 +21,19 @@ func (r *Reply) Shuffle(q *Query) error {
 	return nil
 }
 
-// shuffleAddresses does it on the bytes, if the section's addresses stand together at its end and nothing can point
-// into them: an address record whose owner is a pointer holds no other name.
+// shuffleAddresses does it on the bytes, if the section's addresses stand together at its end, behind CNAMEs and others in
+// that order, and nothing can point into them: an address record whose owner is a pointer holds no other name.
 func (r *Reply) shuffleAddresses(first, last int) bool {
-	from := first
+	from, before := first, uint16(dns.TypeCNAME)
 	for i := first; i < last; i++ {
 		switch rtype, pointer := r.kind(i); {
 		case rtype == dns.TypeMX, isAddress(rtype) && !pointer:
 			return false
 		case !isAddress(rtype):
-			if i != from {
+			if i != from || rtype == dns.TypeCNAME && before != dns.TypeCNAME {
 				return false
 			}
-			from++
+			from, before = from+1, rtype
 		}
 	}
 	if last-from > 1 {
