@@ -54,11 +54,14 @@ func TestParseName(t *testing.T) {
 			if (err != nil) != c.bad || got != c.want {
 				t.Fatalf("ParseName(%q) = %q, %v; want %q", c.text, string(got), err, string(c.want))
 			}
-			if err == nil && got.Labels() != c.labels {
+			if c.bad {
+				return
+			}
+			if got.Labels() != c.labels {
 				t.Errorf("%d labels, want %d", got.Labels(), c.labels)
 			}
-			if again, err := ParseName(got.String()); err == nil && again != got {
-				t.Errorf("%q is read back as %q", got, again)
+			if again, err := ParseName(got.String()); err != nil || again != got {
+				t.Errorf("%q is read back as %q (%v)", got, again, err)
 			}
 		})
 	}
