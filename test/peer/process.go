@@ -66,6 +66,49 @@ func (p *Process) Signal(s syscall.Signal) error {
 	return nil
 }
 
+// Freeze stops the program and returns once it stands still. The signal alone does not mean that: a thread on another
+// processor runs on until it is interrupted, and may still answer.
+func (p *Process) Freeze() error {
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		if p.stopped() {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s has ended: nothing to freeze", p.name)
+		case <-time.After(time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s runs on after %s", p.name, syscall.SIGSTOP)
+		}
+	}
+}
+
+// Thaw lets a frozen program go on.
+func (p *Process) Thaw() error { return p.Signal(syscall.SIGCONT) }
+
+// stopped reports whether every thread of the program is in the state that proc(5) calls T.
+func (p *Process) stopped() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		return false
+	}
+	for _, path := range threads {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return false
+		}
+		// The state follows the program's name, which is in parentheses and may hold anything.
+		if _, state, _ := bytes.Cut(text[bytes.LastIndexByte(text, ')')+1:], []byte(" ")); !bytes.HasPrefix(state, []byte("T")) {
+			return false
+		}
+	}
+	return true
+}
+
 // Kill ends the process at once, frozen or not, and waits until it is gone and has let go of its port.
 func (p *Process) Kill() error {
 	err := p.Signal(syscall.SIGKILL)
@@ -103,3 +146,6 @@ func (p *Process) Tail(n int) string {
 	lines := bytes.Split(bytes.TrimRight(text, "\n"), []byte("\n"))
 	return "\n" + string(bytes.Join(lines[max(0, len(lines)-n):], []byte("\n")))
 }
+
+// PID is the process's number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
