@@ -14,8 +14,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,8 +30,8 @@ const ServiceRanges = "10.96.0.0/12,fd00:10:96::/112"
 
 // Options say what Start brings up. The zero value is etcd and an API server in a folder that goes with the test.
 type Options struct {
-	// Dir is the data folder; a folder of an earlier cluster is taken up as it was left, by a new authority and on new
-	// ports. Empty means a new folder, removed when the test ends.
+	// Dir is the data folder, made when it is missing; that of an earlier cluster is taken up as it was left, by a new
+	// authority and on new ports. Empty means a new folder, removed when the test ends.
 	Dir string
 	// Controllers adds kube-controller-manager: endpoint slices from pods, service accounts, deletion of namespaces.
 	Controllers bool
@@ -56,11 +56,19 @@ type Cluster struct {
 // of every program's log is printed.
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
-	c := &Cluster{options: o, bin: peer.ControlPlane(t), dir: o.Dir}
-	if c.dir == "" {
-		c.dir = t.TempDir()
+	bin, dir := peer.ControlPlane(t), o.Dir
+	if dir == "" {
+		dir = t.TempDir()
 	}
-	c.files = newFiles(c.dir)
+	// The programs run inside the folder, where a relative path would mean another one.
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		t.Fatalf("control plane: %v", err)
+	}
+	c := &Cluster{options: o, bin: bin, dir: dir, files: newFiles(dir)}
 	t.Cleanup(func() { c.close(t) })
 	if err := peer.RetryPorts(func() error { return errors.Join(c.killAll(), c.launch(t.Context())) }); err != nil {
 		t.Fatalf("control plane: %v", err)
@@ -82,11 +90,11 @@ func (c *Cluster) KillAPIServer(t testing.TB) {
 	}
 }
 
-// FreezeAPIServer stops the API server's clock: connections stay open and nothing is answered on them, as with a
-// machine that swaps or a network that swallows packets.
+// FreezeAPIServer stops the API server where it stands: connections stay open and nothing is answered on them, as with
+// a machine that swaps or a network that swallows packets.
 func (c *Cluster) FreezeAPIServer(t testing.TB) {
 	t.Helper()
-	if err := c.server.Signal(syscall.SIGSTOP); err != nil {
+	if err := c.server.Freeze(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -94,7 +102,7 @@ func (c *Cluster) FreezeAPIServer(t testing.TB) {
 // ThawAPIServer lets a frozen API server go on.
 func (c *Cluster) ThawAPIServer(t testing.TB) {
 	t.Helper()
-	if err := c.server.Signal(syscall.SIGCONT); err != nil {
+	if err := c.server.Thaw(); err != nil {
 		t.Fatal(err)
 	}
 }

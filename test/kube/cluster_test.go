@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -163,7 +164,7 @@ func TestRestrictedAccount(t *testing.T) {
 func TestDataFolderIsTakenUpAgain(t *testing.T) {
 	peer.E2E(t)
 	t.Parallel()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "made", "by Start")
 	var want []string
 	t.Run("first", func(t *testing.T) {
 		c := Start(t, Options{Dir: dir, FastServiceIPs: true})

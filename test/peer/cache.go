@@ -45,6 +45,9 @@ func cached(ctx context.Context, name string, fill func(ctx context.Context, dir
 	if err := fill(ctx, work); err != nil {
 		return "", fmt.Errorf("building %s: %w", name, err)
 	}
+	if err := os.Chmod(work, 0o755); err != nil { // a temporary folder is closed to other users
+		return "", err
+	}
 	return final, os.Rename(work, final)
 }
 

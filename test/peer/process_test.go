@@ -40,6 +40,52 @@ func TestAwaitGivesUp(t *testing.T) {
 	}
 }
 
+// What a program does between Freeze and Thaw must be nothing at all, from the moment that Freeze returns.
+func TestFreeze(t *testing.T) {
+	t.Parallel()
+	p, err := Start(t.TempDir(), "/bin/sh", "-c", "while :; do echo tick; done")
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := func() int64 {
+		info, err := os.Stat(p.Log())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	grown := func(than int64) func(context.Context) error {
+		return func(context.Context) error {
+			if size() <= than {
+				return errNotYet
+			}
+			return nil
+		}
+	}
+	if err := p.Await(t.Context(), 5*time.Second, grown(0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	frozen := size()
+	if err := p.Await(t.Context(), 100*time.Millisecond, grown(frozen)); err == nil {
+		t.Error("a frozen program went on printing")
+	}
+	if err := p.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Await(t.Context(), 5*time.Second, grown(frozen)); err != nil {
+		t.Errorf("after the thaw: %v", err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Freeze(); err == nil {
+		t.Error("froze a program that has ended")
+	}
+}
+
 // A frozen program must be killed, too, and be gone when Kill returns.
 func TestKillFrozen(t *testing.T) {
 	t.Parallel()
@@ -47,7 +93,7 @@ func TestKillFrozen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Signal(syscall.SIGSTOP); err != nil {
+	if err := p.Freeze(); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Kill(); err != nil {
