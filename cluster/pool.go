@@ -121,6 +121,20 @@ func (l *Lease) release() {
 	}
 }
 
+// Statuses are those of all stores whose source runs.
+func (p *Pool) Statuses() (all []Status) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, list := range p.shares {
+		for _, s := range list {
+			if s.running {
+				all = append(all, s.store.Status())
+			}
+		}
+	}
+	return all
+}
+
 func (p *Pool) forget(s *share) {
 	for key, list := range p.shares {
 		for i, have := range list {
