@@ -1,0 +1,336 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/server/corefile"
+)
+
+// Defaults of Options.
+const (
+	// DefaultPort is that of keys without one.
+	DefaultPort = 53
+	// DefaultWaiting bounds the queries that wait at a time. They hold some 12 KiB each: 100 MiB if an upstream is
+	// dead under full load.
+	DefaultWaiting = 8192
+	// DefaultConnections bounds the TCP connections of an address: those of the caches on 5000 nodes fit.
+	DefaultConnections = 8192
+)
+
+// grace is how long queries under way may take at the end, as in CoreDNS.
+const grace = 5 * time.Second
+
+// Options are what a Corefile does not say. The zero value of a field stands for its default.
+type Options struct {
+	Specs       []plugin.Spec        // the directives, in the order of the chain
+	Port        uint16               // of keys without one
+	Version     string               // of the program
+	Out         io.Writer            // gets a line for each zone once it is served; nil for none
+	Log         *slog.Logger         // of the server and, in groups "plugin/NAME", of directives
+	Level       *slog.LevelVar       // of Log; set to debug while the directive debug stands anywhere
+	Metrics     *prometheus.Registry // of the process
+	Now         func() time.Time     // the clock
+	Shards      int                  // UDP sockets of an address
+	Waiting     int                  // queries that may wait at a time
+	Connections int                  // TCP connections of an address
+}
+
+func (o Options) withDefaults() Options {
+	if o.Port == 0 {
+		o.Port = DefaultPort
+	}
+	if o.Out == nil {
+		o.Out = io.Discard
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Level == nil {
+		o.Level = new(slog.LevelVar)
+	}
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Shards == 0 {
+		o.Shards = runtime.GOMAXPROCS(0)
+	}
+	if !sharded {
+		o.Shards = 1
+	}
+	if o.Waiting == 0 {
+		o.Waiting = DefaultWaiting
+	}
+	if o.Connections == 0 {
+		o.Connections = DefaultConnections
+	}
+	return o
+}
+
+// Server is a DNS server: the sockets, and the instance that answers on them.
+type Server struct {
+	options Options
+	meters  *meters
+	waiters *waiters
+	started chan struct{} // closed once it answers
+
+	mu        sync.Mutex // held while an instance is started, swapped or stopped
+	made      *instance  // guarded by mu
+	running   *task      // guarded by mu; the instance's Runners
+	listeners map[address]*listener
+	web       *web
+	queries   context.Context // guarded by mu; nil unless Run is under way
+	failed    chan error      // of a Runner
+}
+
+// task is the Runners of one instance.
+type task struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// New makes a server of a Corefile. It opens and starts nothing. The error is everything that is wrong with the file.
+func New(file *corefile.File, options Options) (*Server, error) {
+	options = options.withDefaults()
+	m, err := newMeters(options.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		options: options, meters: m, started: make(chan struct{}), failed: make(chan error, 1),
+		waiters:   &waiters{max: int64(options.Waiting), shed: m.shed},
+		listeners: map[address]*listener{},
+		web:       &web{log: options.Log, sockets: map[string]*httpSocket{}},
+	}
+	s.made, err = build(file, &s.options, m)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Started is closed once the server answers.
+func (s *Server) Started() <-chan struct{} { return s.started }
+
+// Run serves until ctx ends, then drains: it answers on with live data while the instance's Drainers take their time,
+// finishes the queries under way, and gives everything back. It returns nil after an orderly stop.
+func (s *Server) Run(ctx context.Context) error {
+	queries, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	s.mu.Lock()
+	s.queries = queries
+	err := s.replace(ctx, s.made)
+	s.mu.Unlock()
+	if err != nil {
+		if ctx.Err() != nil { // told to stop before it began
+			err = nil
+		}
+		return errors.Join(err, s.made.close())
+	}
+	close(s.started)
+	select {
+	case <-ctx.Done():
+		s.options.Log.Info("draining")
+	case err = <-s.failed:
+	}
+	return errors.Join(err, s.shutdown(err == nil, cancel))
+}
+
+// Reload puts the instance of another Corefile in the place of the one that answers, between two queries. Sockets that
+// both use stay as they are. After an error the old instance answers on.
+func (s *Server) Reload(ctx context.Context, file *corefile.File) error {
+	made, err := build(file, &s.options, s.meters)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queries == nil {
+		return fmt.Errorf("the server is not running")
+	}
+	old, running := s.made, s.running
+	if err := s.replace(ctx, made); err != nil {
+		return errors.Join(err, made.close())
+	}
+	running.stop()
+	s.options.Log.Info("reloaded", "corefile", file.Name)
+	limit, cancel := context.WithTimeout(s.queries, grace)
+	defer cancel()
+	s.retire(limit)
+	for _, t := range old.tables {
+		if err := t.quiesce(limit); err != nil {
+			s.options.Log.Warn("the old instance is closed all the same", "error", err)
+		}
+	}
+	return old.close()
+}
+
+// replace starts an instance and makes it the one that answers. After an error nothing has changed. s.mu is held.
+func (s *Server) replace(ctx context.Context, made *instance) error {
+	pages, err := s.web.open(made)
+	if err != nil {
+		return err
+	}
+	if err := made.start(ctx); err != nil {
+		s.web.closeAll(pages)
+		return err
+	}
+	fresh, err := s.bind(ctx, made)
+	if err != nil {
+		s.web.closeAll(pages)
+		return err
+	}
+	level := slog.LevelInfo
+	if made.debug() {
+		level = slog.LevelDebug
+	}
+	s.options.Level.Set(level)
+	s.running = s.run(made)
+	for a, t := range made.tables {
+		if l := fresh[a]; l != nil {
+			s.listeners[a] = l
+		}
+		s.listeners[a].table.Store(t)
+	}
+	for _, l := range fresh {
+		l.serve(s.queries)
+	}
+	s.web.swap(made, pages)
+	s.made = made
+	announce(s.options.Out, made)
+	return nil
+}
+
+// bind opens the addresses of an instance that are not open yet. After an error none of them is.
+func (s *Server) bind(ctx context.Context, made *instance) (map[address]*listener, error) {
+	fresh := map[address]*listener{}
+	var problems corefile.Errors
+	for _, at := range made.sites {
+		a := at.address
+		if s.listeners[a] == nil && fresh[a] == nil && !s.holds(a.port) {
+			if err := probe(ctx, a.bind()); err != nil {
+				problems.Add(at.at, "%v", err)
+			}
+		}
+		fresh[a] = s.listeners[a]
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	for _, at := range made.sites {
+		a := at.address
+		if fresh[a] != nil {
+			continue
+		}
+		l := &listener{address: a, options: &s.options, waiters: s.waiters, meters: s.meters, log: s.options.Log}
+		if err := l.open(ctx); err != nil {
+			problems.Add(at.at, "%v", err)
+			continue
+		}
+		fresh[a] = l
+	}
+	maps.DeleteFunc(fresh, func(a address, l *listener) bool { return l == nil || l == s.listeners[a] })
+	if err := problems.Err(); err != nil {
+		for _, l := range fresh {
+			l.close()
+		}
+		return nil, err
+	}
+	return fresh, nil
+}
+
+// holds tells whether one of our own listeners has a port, so that asking whether it is free makes no sense.
+func (s *Server) holds(port uint16) bool {
+	for a := range s.listeners {
+		if a.port == port {
+			return true
+		}
+	}
+	return false
+}
+
+// run runs an instance's Runners.
+func (s *Server) run(made *instance) *task {
+	ctx, cancel := context.WithCancel(s.queries)
+	t := &task{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(t.done)
+		if err := made.run(ctx); err != nil {
+			select {
+			case s.failed <- err:
+			default: // one is enough to end the process
+			}
+		}
+	}()
+	return t
+}
+
+func (t *task) stop() {
+	t.cancel()
+	<-t.done
+}
+
+// retire ends the listeners that the instance does not name any more. s.mu is held.
+func (s *Server) retire(ctx context.Context) {
+	for a, l := range s.listeners {
+		if s.made.tables[a] == nil {
+			s.end(ctx, l)
+			delete(s.listeners, a)
+		}
+	}
+}
+
+func (s *Server) end(ctx context.Context, l *listener) {
+	if err := l.stop(ctx); err != nil {
+		s.options.Log.Warn("stopped too early", "error", err)
+	}
+	l.close()
+}
+
+// shutdown ends everything, in the order in which it can be done without.
+func (s *Server) shutdown(drain bool, cancel func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if drain {
+		s.made.drain(s.queries)
+	}
+	limit, done := context.WithTimeout(s.queries, grace)
+	defer done()
+	var sockets sync.WaitGroup
+	for _, l := range s.listeners {
+		sockets.Go(func() { s.end(limit, l) })
+	}
+	sockets.Wait()
+	cancel()
+	s.running.stop()
+	s.web.closeAll(s.web.sockets)
+	s.queries = nil
+	return s.made.close()
+}
+
+// FreePort finds a port that is free for UDP and TCP on all addresses, below those that the system gives to clients: it
+// is still free a moment later.
+func FreePort(ctx context.Context) (uint16, error) {
+	var err error
+	for range 100 {
+		port := 20000 + uint16(rand.IntN(12000))
+		if err = probe(ctx, address{port: port}.bind()); err == nil {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no free port found: %w", err)
+}
