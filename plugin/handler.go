@@ -26,6 +26,7 @@ var ErrOverload = errors.New("too many queries are waiting")
 type Spec struct {
 	Name    string
 	Summary string // one line, for the list that -plugins prints
+	Plain   bool   // lines of Env.Log go out as they are, without "plugin/NAME: " before them
 	// Build makes the handler of a server block from all lines of the block that begin with the name. It opens and
 	// starts nothing. The handler is nil where the directive only changes the block's Env. Errors carry file:line.
 	Build func(env *Env, lines []*corefile.Directive) (Handler, error)

@@ -19,6 +19,7 @@ func Spec() plugin.Spec {
 	return plugin.Spec{
 		Name:    "errors",
 		Summary: "prints why queries could not be answered",
+		Plain:   true,
 		Build:   build,
 	}
 }

@@ -21,6 +21,7 @@ func Spec() plugin.Spec {
 	return plugin.Spec{
 		Name:    "log",
 		Summary: "prints queries and what became of them",
+		Plain:   true,
 		Build:   build,
 	}
 }
