@@ -25,7 +25,7 @@ type metadata struct {
 }
 
 // metadata reads the current field as an ObjectMeta.
-func (m *message) metadata() (meta metadata) {
+func (m *message) metadata(meta *metadata) {
 	in := m.inner()
 	for in.next() {
 		switch in.number {
@@ -46,7 +46,6 @@ func (m *message) metadata() (meta metadata) {
 		}
 	}
 	m.adopt(in.err)
-	return meta
 }
 
 func (meta *metadata) annotation(key, value []byte) {
@@ -65,7 +64,7 @@ func readMetadata(object []byte) (meta metadata, err error) {
 	m := message{rest: object}
 	for m.next() {
 		if m.number == 1 {
-			meta = m.metadata()
+			m.metadata(&meta)
 		}
 	}
 	return meta, m.err
@@ -81,7 +80,7 @@ func readService(object []byte) (spec cluster.ServiceSpec, meta metadata, flaws 
 	for m.next() {
 		switch m.number {
 		case 1:
-			meta = m.metadata()
+			m.metadata(&meta)
 		case 2:
 			in := m.inner()
 			for in.next() {
@@ -162,7 +161,7 @@ func readSlice(object []byte, needs cluster.Needs, spec *cluster.SliceSpec) (met
 	for m.next() {
 		switch m.number {
 		case 1:
-			meta = m.metadata()
+			m.metadata(&meta)
 		case 2:
 			var e endpoint
 			m.adopt(e.read(m.inner(), needs))
@@ -291,7 +290,7 @@ func readPod(object []byte) (spec cluster.PodSpec, meta metadata, flaws []flaw, 
 	for m.next() {
 		switch m.number {
 		case 1:
-			meta = m.metadata()
+			m.metadata(&meta)
 		case 3:
 			in := m.inner()
 			for in.next() {

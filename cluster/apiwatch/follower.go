@@ -153,7 +153,7 @@ func (f *follower) list(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return s.explain(err)
+		return fmt.Errorf("the list broke off: %w", s.explain(err))
 	}
 	f.listed(version)
 	return nil
@@ -201,7 +201,7 @@ func (f *follower) events(s *session, listing bool) error {
 			f.steady = f.steady || time.Since(began) >= f.pace.first
 			return nil
 		case err != nil:
-			return s.explain(err)
+			return fmt.Errorf("the watch broke off: %w", s.explain(err))
 		}
 		version, marked, err := f.apply(e)
 		switch {

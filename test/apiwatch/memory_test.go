@@ -49,7 +49,7 @@ func TestMemoryOfABigCluster(t *testing.T) {
 func examineMemory(t *testing.T, c *kube.Cluster) {
 	g, path := newGate(t, c)
 	p := startProcess(t, path)
-	start := p.report(t)
+	start := p.report(t, "collect")
 	show(t, "start", start)
 	objects := start.Status.Objects
 	if objects[cluster.KindService] <= manyServices || objects[cluster.KindEndpointSlice] <= manyServices { // and default/kubernetes
@@ -64,12 +64,13 @@ func examineMemory(t *testing.T, c *kube.Cluster) {
 	c.KillAPIServer(t)
 	c.CompactEtcd(t)
 	c.StartAPIServer(t)
-	before := p.report(t)
+	before := p.report(t, "")
 	show(t, "before the relist", before)
 	g.open(t)
 	var after report
 	eventually(t, 2*time.Minute, "a relist of services and slices", func() bool {
-		after = p.report(t)
+		<-time.After(50 * time.Millisecond)
+		after = p.report(t, "")
 		return after.Status.Relists >= 3 && after.Status.Failure == ""
 	})
 	show(t, "relist", after)
@@ -162,9 +163,10 @@ func startProcess(t *testing.T, kubeconfig string) *process {
 	return &process{in: in, out: json.NewDecoder(bufio.NewReader(out))}
 }
 
-func (p *process) report(t *testing.T) (r report) {
+// report asks for a line; how is "collect" or empty.
+func (p *process) report(t *testing.T, how string) (r report) {
 	t.Helper()
-	if _, err := fmt.Fprintln(p.in); err != nil {
+	if _, err := fmt.Fprintln(p.in, how); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.out.Decode(&r); err != nil {

@@ -1,5 +1,5 @@
 // Follow fills a Store from an API server and, for each line on its standard input, prints a line of JSON about its
-// state and memory: the process that the memory test looks at.
+// state and memory: the process that the memory test looks at. The line "collect" collects garbage, too.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 type Report struct {
 	Synced    time.Duration // from the start; 0 while it is not
 	Status    cluster.Status
-	Live      uint64 // heap after a collection
+	Live      uint64 // heap after the last collection
 	Allocated uint64 // by all objects since the start
 	Resident  uint64
 	Peak      uint64 // of Resident since the last report
@@ -54,7 +54,12 @@ func run() int {
 	}
 	out := json.NewEncoder(os.Stdout)
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		if err := out.Encode(report(store, synced)); err != nil {
+		r := report(store, synced)
+		if in.Text() == "collect" { // after the peak was read: a collection may raise and lower it
+			runtime.GC()
+			r.Live = figures().live
+		}
+		if err := out.Encode(r); err != nil {
 			return 1
 		}
 	}
@@ -66,14 +71,27 @@ func run() int {
 }
 
 func report(store *cluster.Store, synced time.Duration) Report {
-	r := Report{Synced: synced, Status: store.Status(), Resident: kernel("VmRSS"), Peak: kernel("VmHWM")}
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/cpu/classes/user:cpu-seconds"}}
-	runtime.GC()
-	metrics.Read(sample)
-	r.Live, r.Allocated = sample[0].Value.Uint64(), sample[1].Value.Uint64()
-	r.CPU = time.Duration(sample[2].Value.Float64() * float64(time.Second))
+	f := figures()
+	r := Report{
+		Synced: synced, Status: store.Status(), Resident: kernel("VmRSS"), Peak: kernel("VmHWM"),
+		Live: f.live, Allocated: f.allocated, CPU: f.cpu,
+	}
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // begin a new peak; without the right to, it covers all
 	return r
+}
+
+type usage struct {
+	live, allocated uint64
+	cpu             time.Duration
+}
+
+func figures() usage {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/cpu/classes/user:cpu-seconds"}}
+	metrics.Read(sample)
+	return usage{
+		live: sample[0].Value.Uint64(), allocated: sample[1].Value.Uint64(),
+		cpu: time.Duration(sample[2].Value.Float64() * float64(time.Second)),
+	}
 }
 
 // kernel is a figure of /proc/self/status, which has it in KiB.
