@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -29,7 +30,7 @@ func build(file *corefile.File, o *Options, m *meters) (*instance, error) {
 	}
 	checkSites(b.made.sites, &b.problems)
 	if err := b.problems.Err(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, b.made.close()) // a handler may share something since it was built
 	}
 	b.made.makeTables(o.Shards, m, o)
 	return b.made, nil
@@ -64,7 +65,10 @@ func (b *builder) block(text *corefile.Block) {
 // it changes there holds for the directives after it.
 func (b *builder) directive(env *plugin.Env, spec plugin.Spec, lines []*corefile.Directive) (plugin.Handler, error) {
 	own := *env
-	own.Log = b.options.Log.WithGroup("plugin/" + spec.Name)
+	own.Log = b.options.Log
+	if !spec.Plain {
+		own.Log = own.Log.WithGroup("plugin/" + spec.Name)
+	}
 	own.Web = pager{made: b.made, directive: spec.Name}
 	h, err := spec.Build(&own, lines)
 	*env = own

@@ -140,11 +140,11 @@ func (t *table) rescue(x *plugin.Exchange, packet []byte) {
 		return
 	}
 	t.panics.Inc()
-	attrs := []any{"server", t.server, "name", x.Query.NameString(), "type", x.Query.TypeString(), "panic", cause}
+	text := "recovered from a panic"
 	if t.listen.Stacktrace {
-		attrs = append(attrs, "stack", string(debug.Stack()))
+		text += "\n" + string(debug.Stack())
 	}
-	t.log.Error("recovered from a panic", attrs...)
+	t.log.Error(text, "server", t.server, "name", x.Query.NameString(), "type", x.Query.TypeString(), "panic", cause)
 	if err := x.Query.Parse(packet); err != nil {
 		x.Reply.Fail(&x.Query, err)
 		return

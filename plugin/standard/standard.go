@@ -1,0 +1,29 @@
+// Package standard is the ordered list of directives: the only place that names plugins.
+//
+// The order is that of the handlers in a chain, whatever the order of lines in a Corefile, and it is CoreDNS's: each
+// directive sees what those before it let through, so another order would be another behaviour. A list in code instead
+// of registration at start-up: what a binary can do is read here, and two lists cannot drift apart.
+package standard
+
+import (
+	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/plugin/bind"
+	"github.com/nameplane/nameplane/plugin/debug"
+	"github.com/nameplane/nameplane/plugin/errors"
+	"github.com/nameplane/nameplane/plugin/kubernetes"
+	"github.com/nameplane/nameplane/plugin/log"
+	"github.com/nameplane/nameplane/plugin/whoami"
+)
+
+// List is the directives in the order of the chain. Directives that read a cluster share the stores of pool.
+func List(pool *cluster.Pool) []plugin.Spec {
+	return []plugin.Spec{
+		bind.Spec(),
+		debug.Spec(),
+		errors.Spec(),
+		log.Spec(),
+		kubernetes.Spec(pool),
+		whoami.Spec(),
+	}
+}
