@@ -135,7 +135,7 @@ func (r *reader) one(data []byte, h *head) error {
 		return nil
 	}
 	if h.Metadata.Name == "" {
-		return r.errorf([]any{"metadata"}, "%s without metadata.name", h.Kind)
+		return r.errorf([]any{"metadata"}, "metadata.name is missing")
 	}
 	return read(data)
 }
@@ -172,17 +172,21 @@ func (r *reader) shape(data []byte, err error) error {
 		return r.errorf(nil, "%v", err)
 	}
 	path := pathTo(data, wrong.Offset)
-	return r.errorf(path, "%s: a %s, where %s is wanted", join(path), wrong.Value, article(wrong.Type.Kind().String()))
+	where := ""
+	if len(path) > 0 {
+		where = join(path) + ": "
+	}
+	return r.errorf(path, "%s%s, where %s is wanted", where, inYAML(wrong.Value), inYAML(wrong.Type.Kind().String()))
 }
 
-// article names a Go kind in the words of YAML.
-func article(kind string) string {
+// inYAML names a kind of value, of JSON or of Go, in the words of YAML.
+func inYAML(kind string) string {
 	switch {
 	case strings.HasPrefix(kind, "int"), strings.HasPrefix(kind, "uint"):
 		return "a whole number"
-	case kind == "slice":
+	case kind == "slice", kind == "array":
 		return "a list"
-	case kind == "map", kind == "struct":
+	case kind == "map", kind == "struct", kind == "object":
 		return "a mapping"
 	case kind == "bool":
 		return "true or false"
