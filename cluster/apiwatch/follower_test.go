@@ -39,6 +39,7 @@ func start(t *testing.T, origin cluster.Origin, telemetry cluster.Telemetry, p p
 		t.Fatal(err)
 	}
 	opened.(*source).pace = p
+	opened.(*source).server.calm = p.last
 	var writer *cluster.Writer
 	r.store, writer = cluster.NewStore()
 	ctx, cancel := context.WithCancel(context.Background())

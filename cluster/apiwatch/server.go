@@ -25,6 +25,7 @@ type server struct {
 	version   string // our own, for the user agent
 	telemetry cluster.Telemetry
 	limiter   flowcontrol.RateLimiter
+	calm      time.Duration // between renewals of the link
 
 	mu      sync.Mutex
 	link    *link     // guarded by mu
@@ -39,7 +40,7 @@ type link struct {
 }
 
 func newServer(origin cluster.Origin, telemetry cluster.Telemetry, version string) (*server, error) {
-	s := &server{origin: origin, version: version, telemetry: telemetry}
+	s := &server{origin: origin, version: version, telemetry: telemetry, calm: 10 * time.Second}
 	qps, burst := rest.DefaultQPS, rest.DefaultBurst
 	if origin.QPS > 0 {
 		qps = origin.QPS
@@ -174,7 +175,7 @@ func (s *server) current() *link {
 func (s *server) renew() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if time.Since(s.renewed) < 10*time.Second { // several followers find it at the same time
+	if time.Since(s.renewed) < s.calm { // several followers find it at the same time
 		return nil
 	}
 	s.renewed = time.Now()
