@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/cluster/apiwatch"
+	"github.com/nameplane/nameplane/cluster/manifest"
+	"github.com/nameplane/nameplane/plugin/standard"
+	"github.com/nameplane/nameplane/server"
+	"github.com/nameplane/nameplane/server/corefile"
+)
+
+// withoutCorefile is what is served where there is no Corefile, as by CoreDNS.
+const withoutCorefile = ". {\n\twhoami\n\tlog\n}\n"
+
+// serve runs the server until a signal ends it.
+func serve(f *flags, stdin io.Reader, stdout, stderr io.Writer) int {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGHUP) // sent when a terminal closes
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	srv, err := assemble(ctx, f, stdin, stdout)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailure
+	}
+	if f.pidfile != "" {
+		if err := os.WriteFile(f.pidfile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+			fmt.Fprintf(stderr, "-pidfile: %v\n", err)
+			return exitFailure
+		}
+		defer os.Remove(f.pidfile)
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Run(ctx) }()
+	started := srv.Started()
+	for {
+		select {
+		case <-started:
+			started = nil
+			if !f.quiet {
+				printVersion(stdout)
+			}
+		case <-signals:
+			if ctx.Err() != nil {
+				return exitUsage
+			}
+			cancel()
+		case err := <-done:
+			if err != nil {
+				fmt.Fprintln(stderr, err)
+				return exitFailure
+			}
+			return exitOK
+		}
+	}
+}
+
+// assemble makes the server that the command line and the Corefile describe.
+func assemble(ctx context.Context, f *flags, stdin io.Reader, stdout io.Writer) (*server.Server, error) {
+	file, err := readCorefile(f.conf, stdin)
+	if err != nil {
+		return nil, err
+	}
+	port := uint16(f.port)
+	if port == 0 {
+		if port, err = server.FreePort(ctx); err != nil {
+			return nil, err
+		}
+	}
+	level := new(slog.LevelVar)
+	log := slog.New(newLineHandler(stdout, level))
+	registry := prometheus.NewRegistry()
+	pool := cluster.NewPool(opener(log), log.WithGroup("plugin/kubernetes"))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		storeMetrics{pool})
+	options := server.Options{
+		Specs: standard.List(pool), Port: port, Version: version(), Log: log, Level: level, Metrics: registry,
+	}
+	if !f.quiet {
+		options.Out = stdout
+	}
+	return server.New(file, options)
+}
+
+// opener makes the sources of cluster objects.
+func opener(log *slog.Logger) cluster.Opener {
+	log = log.WithGroup("plugin/kubernetes")
+	api := apiwatch.Opener(version(), log)
+	return func(origin cluster.Origin, needs cluster.Needs, telemetry cluster.Telemetry) (cluster.Source, error) {
+		if len(origin.Manifests) > 0 {
+			return manifest.Open(origin, needs, log)
+		}
+		return api(origin, needs, telemetry)
+	}
+}
+
+// readCorefile reads the Corefile that the command line names.
+func readCorefile(conf string, stdin io.Reader) (*corefile.File, error) {
+	switch conf {
+	case "stdin":
+		content, err := io.ReadAll(stdin)
+		if err != nil {
+			return nil, fmt.Errorf("standard input: %w", err)
+		}
+		return corefile.Parse("stdin", content)
+	case "":
+		content, err := os.ReadFile("Corefile")
+		if errors.Is(err, fs.ErrNotExist) {
+			content, err = []byte(withoutCorefile), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return corefile.Parse("Corefile", content)
+	}
+	content, err := os.ReadFile(conf)
+	if err != nil {
+		return nil, fmt.Errorf("-conf: %w", err)
+	}
+	return corefile.Parse(conf, content)
+}
