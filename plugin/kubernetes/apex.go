@@ -9,13 +9,21 @@ import (
 	"github.com/nameplane/nameplane/server/wire"
 )
 
+// Seconds. A negative answer, or the zone's SOA itself, is not to be kept longer than the first, whatever "ttl" says.
+const (
+	soaMaxTTL  = 300
+	versionTTL = 28800
+)
+
+const soaMailbox = "\x0ahostmaster" // label in wire form, below the zone
+
 // soa appends the zone's start of authority.
 func (l *lookup) soa() {
 	l.r.SOA(l.zoneRef(), &wire.SOA{
 		MName:   "\x02ns\x03dns",
-		RName:   "\x0ahostmaster",
+		RName:   soaMailbox,
 		TTL:     min(l.k.ttl, soaMaxTTL),
-		Serial:  l.k.serial(),
+		Serial:  l.k.store.Serial(),
 		Refresh: 7200,
 		Retry:   1800,
 		Expire:  86400,
@@ -64,7 +72,7 @@ func (l *lookup) nameServers() {
 				refs[i] = refs[j]
 			}
 		}
-		if refs[i] != 0 {
+		if refs[i] != 0 || len(s.labels)+len(l.zone) > wire.MaxName {
 			continue
 		}
 		l.r.Open(l.zoneRef(), dns.TypeNS, l.k.ttl)
@@ -74,8 +82,10 @@ func (l *lookup) nameServers() {
 		l.r.Close()
 	}
 	l.r.Section(wire.Additional)
-	for i := range servers {
-		l.r.Address(refs[i], servers[i].addr.Bytes(), l.k.ttl)
+	for i, target := range refs {
+		if target != 0 {
+			l.r.Address(target, servers[i].addr.Bytes(), l.k.ttl)
+		}
 	}
 }
 
@@ -137,7 +147,7 @@ func (k *Kubernetes) appendServers(all []server, svc *cluster.Service, list *clu
 		}
 		all = append(all, server{labels: labels, addr: addr})
 	}
-	below := append([]byte(svc.Key()), "\x03svc"...)
+	below := append([]byte(svc.Key()), svcLabel...)
 	switch svc.Type {
 	case cluster.ClusterIP:
 		for _, a := range svc.ClusterIPs {
@@ -146,8 +156,7 @@ func (k *Kubernetes) appendServers(all []server, svc *cluster.Service, list *clu
 	case cluster.Headless:
 		for i := range list.List {
 			e := &list.List[i]
-			label := wireLabels(nil, endpointLabel(list.Name(e, k.podNames), &e.Addr))
-			add(append(label, below...), e.Addr)
+			add(append(appendEndpoint(nil, list.Name(e, k.podNames), e.Addr), below...), e.Addr)
 		}
 	}
 	return all

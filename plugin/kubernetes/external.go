@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 
@@ -16,28 +17,31 @@ import (
 const maxChain = 10
 
 // externalAnswer answers the name of an ExternalName service: its CNAME, and for A and AAAA also what the target has.
-// This is the slow path: it makes messages, and may ask an upstream.
-func (l *lookup) externalAnswer(ctx context.Context, x *plugin.Exchange, n *name) (exists bool) {
-	svc := n.svc
-	if n.narrowed() {
-		return false
+// This is the slow path: it makes messages, and may ask an upstream. The error is that too many do that already: to say
+// then that there is no address would be a lie.
+func (l *lookup) externalAnswer(ctx context.Context, x *plugin.Exchange, n *name) (exists bool, err error) {
+	target := n.svc.ExternalName
+	if n.narrowed() || !isName(target) {
+		return false, nil
 	}
-	if _, err := netip.ParseAddr(svc.ExternalName); err == nil || svc.ExternalName == "" {
-		return false
-	}
+	c := chain{k: l.k, x: x, zone: l.zone, qtype: l.q.Type}
 	var records []dns.RR
-	truncated := false
-	switch l.q.Type {
+	switch owner := l.q.NameString(); l.q.Type {
 	case dns.TypeCNAME:
-		records = []dns.RR{l.k.cname(l.q.NameString(), svc.ExternalName)}
+		records = []dns.RR{l.k.cname(owner, target)}
 	case dns.TypeA, dns.TypeAAAA:
-		c := chain{k: l.k, x: x, zone: l.zone, qtype: l.q.Type}
-		records, truncated = c.follow(ctx, l.q.NameString(), svc.ExternalName)
+		records, err = c.follow(ctx, owner, target)
 	}
-	if len(records) > 0 {
-		l.reply(records, truncated)
+	if err == nil && len(records) > 0 {
+		l.reply(records, c.truncated)
 	}
-	return true
+	return true, err
+}
+
+// isName tells whether an ExternalName can be a CNAME's target: an address cannot, though the API takes it.
+func isName(target string) bool {
+	_, err := netip.ParseAddr(target)
+	return err != nil && target != ""
 }
 
 // reply makes the reply of messages' records. A target that cannot be packed is none.
@@ -59,36 +63,45 @@ func (k *Kubernetes) cname(owner, target string) *dns.CNAME {
 
 // chain follows CNAMEs: it is all or nothing, as a CNAME to a name of our own zone that has no address answers nothing.
 type chain struct {
-	k     *Kubernetes
-	x     *plugin.Exchange
-	zone  wire.Name
-	qtype uint16
-	links []dns.RR
+	k         *Kubernetes
+	x         *plugin.Exchange
+	zone      wire.Name
+	qtype     uint16
+	links     []dns.RR
+	truncated bool // an upstream's answer was
 }
 
-func (c *chain) follow(ctx context.Context, owner, target string) (records []dns.RR, truncated bool) {
+func (c *chain) follow(ctx context.Context, owner, target string) ([]dns.RR, error) {
 	for {
 		link := c.k.cname(owner, target)
 		if len(c.links) > maxChain || dns.IsSubDomain(owner, link.Target) || c.has(link) {
-			return nil, false
+			return nil, nil
 		}
 		c.links = append(c.links, link)
 		name, err := wire.ParseName(link.Target)
 		if err != nil {
-			return nil, false
+			return nil, nil
 		}
 		if !c.zone.Contains(name) {
 			return c.outside(ctx, name)
 		}
-		next, addresses := c.inside(link.Target)
+		next, addresses := c.inside(name)
 		if next == "" {
-			if len(addresses) == 0 {
-				return nil, false
-			}
-			return append(c.links, addresses...), false
+			return c.end(link.Target, addresses), nil
 		}
 		owner, target = link.Target, next
 	}
+}
+
+// end is the whole chain: the last target's addresses go by its name as the service spells it.
+func (c *chain) end(owner string, addresses []dns.RR) []dns.RR {
+	if len(addresses) == 0 {
+		return nil
+	}
+	for _, rr := range addresses {
+		rr.Header().Name = owner
+	}
+	return append(c.links, addresses...)
 }
 
 func (c *chain) has(link *dns.CNAME) bool {
@@ -102,25 +115,23 @@ func (c *chain) has(link *dns.CNAME) bool {
 }
 
 // outside asks the whole server for a target of another zone. Without an answer at all there is no CNAME either.
-func (c *chain) outside(ctx context.Context, name wire.Name) (records []dns.RR, truncated bool) {
+func (c *chain) outside(ctx context.Context, name wire.Name) ([]dns.RR, error) {
 	m, err := c.x.Resolve(ctx, name, c.qtype)
-	if err != nil || m == nil {
-		return nil, false
+	switch {
+	case errors.Is(err, plugin.ErrOverload):
+		return nil, err
+	case err != nil || m == nil:
+		return nil, nil
 	}
-	return append(c.links, m.Answer...), m.Truncated
+	c.truncated = m.Truncated
+	return append(c.links, m.Answer...), nil
 }
 
 // inside looks a target up in the zone: next is where it leads on, else it is the addresses.
-func (c *chain) inside(target string) (next string, addresses []dns.RR) {
-	question := new(dns.Msg)
-	question.SetQuestion(target, c.qtype)
-	packet, err := question.Pack()
-	if err != nil {
-		return "", nil
-	}
+func (c *chain) inside(target wire.Name) (next string, addresses []dns.RR) {
 	var q wire.Query
 	var r wire.Reply
-	if err := q.Parse(packet); err != nil {
+	if err := q.Parse(wire.NewQuery(0, target, c.qtype)); err != nil {
 		return "", nil
 	}
 	left, ok := q.Within(c.zone)
@@ -131,7 +142,7 @@ func (c *chain) inside(target string) (next string, addresses []dns.RR) {
 	l.begin()
 	n, kind := l.parse()
 	if n.svc != nil && n.svc.Type == cluster.ExternalName {
-		if n.narrowed() {
+		if n.narrowed() || !isName(n.svc.ExternalName) {
 			return "", nil
 		}
 		return n.svc.ExternalName, nil

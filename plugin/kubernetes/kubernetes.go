@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/miekg/dns"
 
@@ -31,7 +30,7 @@ type Kubernetes struct {
 	log     *slog.Logger
 	listen  *plugin.Listen
 	local   []netip.Addr // of this host, for NS; set by Start
-	refs    sync.Pool    // *[]wire.Ref, scratch of SRV answers
+	targets sync.Pool    // *targets
 	unwatch func()
 }
 
@@ -50,8 +49,11 @@ func (k *Kubernetes) Serve(ctx context.Context, x *plugin.Exchange) error {
 	}
 	l := lookup{k: k, q: &x.Query, r: &x.Reply, zone: zone, left: left}
 	l.begin()
-	exists := l.answer(ctx, x)
+	exists, err := l.answer(ctx, x)
 	switch {
+	case err != nil:
+		x.Reply.Reset()
+		return err
 	case !exists:
 		return k.nameError(ctx, x, &l)
 	case x.Reply.Count(wire.Answer) == 0:
@@ -103,12 +105,12 @@ func (l *lookup) negative(rcode int) {
 func (l *lookup) zoneRef() wire.Ref { return l.q.ZoneRef(l.zone) }
 
 // answer appends the records of the question, and tells whether its name exists.
-func (l *lookup) answer(ctx context.Context, x *plugin.Exchange) (exists bool) {
+func (l *lookup) answer(ctx context.Context, x *plugin.Exchange) (exists bool, err error) {
 	n, kind := l.parse()
 	if n.svc != nil && n.svc.Type == cluster.ExternalName {
 		return l.externalAnswer(ctx, x, &n)
 	}
-	return l.internal(&n, kind)
+	return l.internal(&n, kind), nil
 }
 
 // internal is answer for everything that the store alone answers. It is apart from answer because chains of CNAMEs come
@@ -126,21 +128,7 @@ func (l *lookup) internal(n *name, kind kind) (exists bool) {
 	case serviceName:
 		return l.serviceAnswer(n)
 	case reverseName:
-		return l.reverseAnswer()
+		return l.reverseAnswer(n.addr)
 	}
 	return false
 }
-
-// serial is the SOA's: the second of the last change.
-func (k *Kubernetes) serial() uint32 { return k.store.Serial() }
-
-const (
-	soaMaxTTL  = 300 // seconds; negative answers are not to be kept longer than that
-	versionTTL = 28800
-)
-
-// How often Start looks whether the store is synced, and how often it says that it is not.
-const (
-	lookEvery = 10 * time.Millisecond
-	sayEvery  = 500 * time.Millisecond
-)

@@ -9,6 +9,12 @@ import (
 	"time"
 )
 
+// How often Start looks whether the store is synced, and how often it says that it is not.
+const (
+	lookEvery = 10 * time.Millisecond
+	sayEvery  = 500 * time.Millisecond
+)
+
 // Start makes the source run and waits for the first complete list, at most for the start-up timeout: after that the
 // server starts all the same, and answers SERVFAIL to what it cannot know.
 func (k *Kubernetes) Start(ctx context.Context) error {

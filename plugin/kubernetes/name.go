@@ -1,6 +1,13 @@
 package kubernetes
 
-import "github.com/nameplane/nameplane/cluster"
+import (
+	"github.com/miekg/dns"
+
+	"github.com/nameplane/nameplane/cluster"
+)
+
+// svcLabel is the label, in wire form, above those of a service.
+const svcLabel = "\x03svc"
 
 // kind is what a name in one of our zones may be.
 type kind uint8
@@ -24,6 +31,7 @@ type name struct {
 	port      []byte // of _port._protocol, underscores stripped; empty for any
 	protocol  []byte
 	zone      zonal
+	addr      cluster.Addr // of a reverse name
 }
 
 // zonal is the part of a name that asks for the endpoints of one topology zone: Z.pin._zone or Z.prefer._zone.
@@ -35,13 +43,15 @@ type zonal struct {
 // parse reads the labels left of the zone, from right to left.
 func (l *lookup) parse() (n name, _ kind) {
 	q, left := l.q, l.left
-	if left == 0 {
-		return n, structural
-	}
-	if q.IsReverse() {
-		if _, ok := q.Reverse(); ok {
+	reverse := q.IsReverse()
+	if reverse && (left > 0 || q.Type == dns.TypePTR) { // a zone may be as small as one address
+		if addr, ok := q.Reverse(); ok {
+			n.addr = addr
 			return n, reverseName
 		}
+	}
+	if left == 0 {
+		return n, structural
 	}
 	top := string(q.Label(left - 1)) // does not allocate: it does not leave the function
 	switch {
@@ -55,7 +65,7 @@ func (l *lookup) parse() (n name, _ kind) {
 		return n, unknown
 	case left == 1:
 		return n, structural
-	case q.IsReverse():
+	case reverse:
 		return n, unknown
 	}
 	return l.parseBelow(top == "pod")

@@ -4,14 +4,15 @@ import (
 	"math"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/server/corefile"
+	"github.com/nameplane/nameplane/server/wire"
 )
 
 // How pods' names are answered.
@@ -69,11 +70,11 @@ func build(env *plugin.Env, lines []*corefile.Directive, pool *cluster.Pool) (pl
 	for _, again := range lines[1:] {
 		problems.Join(again.Errorf("given twice in one server block; the first one is at %s", d.Pos))
 	}
-	k := &Kubernetes{log: env.Log, listen: env.Listen, refs: sync.Pool{}}
+	k := &Kubernetes{log: env.Log, listen: env.Listen}
 	zones, err := plugin.ParseZones(d.Args, env.Zones)
 	problems.Join(err)
 	k.zones = zones
-	problems.Join(k.choosePrimary(d))
+	problems.Join(k.checkZones(d))
 	problems.Join(k.decode(d, env))
 	if err := problems.Err(); err != nil {
 		return nil, err
@@ -89,15 +90,21 @@ func build(env *plugin.Env, lines []*corefile.Directive, pool *cluster.Pool) (pl
 	return k, nil
 }
 
-// choosePrimary finds the zone that reverse names point into.
-func (k *Kubernetes) choosePrimary(d *corefile.Directive) error {
-	for _, z := range k.zones {
+// checkZones finds the primary zone, into which reverse names point, and zones without room for the names of their SOA.
+func (k *Kubernetes) checkZones(d *corefile.Directive) error {
+	var problems corefile.Errors
+	for _, z := range slices.Backward(k.zones) {
+		if len(soaMailbox)+len(z) > wire.MaxName {
+			problems.Join(d.Errorf("zone %s is too long: hostmaster.%[1]s has to be a name of 255 bytes at most", z))
+		}
 		if !z.IsReverse() {
 			k.primary = z
-			return nil
 		}
 	}
-	return d.Errorf("only reverse zones are given: a zone for the names themselves is wanted too, such as cluster.local")
+	if k.primary == "" && len(k.zones) > 0 {
+		problems.Join(d.Errorf("only reverse zones are given: a zone for the names themselves is wanted too, such as cluster.local"))
+	}
+	return problems.Err()
 }
 
 // decode reads the body.
@@ -117,7 +124,7 @@ func (k *Kubernetes) decode(d *corefile.Directive, env *plugin.Env) error {
 		corefile.Func("fallthrough", "fallthrough [ZONE...]", 0, -1, k.decodeFallthrough),
 		corefile.Func("ignore", "ignore empty_service", 0, 1, k.decodeIgnore),
 		corefile.Func("multicluster", "multicluster [ZONE...]", 0, -1, func(o *corefile.Directive) error {
-			return o.Errorf("names of a cluster set are not built yet; without this line the zones answer names of this cluster only")
+			return o.Errorf("names of a cluster set (clusterset.local) are not answered; without this line the zones answer names of this cluster")
 		}),
 	)...))
 	k.ttl = uint32(ttl)
@@ -140,7 +147,7 @@ func (k *Kubernetes) showOnly(names []string) {
 }
 
 func (k *Kubernetes) decodeFallthrough(o *corefile.Directive) error {
-	zones, err := plugin.ParseZones(o.Args, plugin.Zones{"\x00"})
+	zones, err := plugin.ParseZones(o.Args, plugin.Zones{wire.Root})
 	k.fall = zones
 	return err
 }

@@ -9,18 +9,15 @@ import (
 
 // reverseAnswer answers the reverse name of an address: one name for a virtual IP, else one for each service and endpoint
 // that has the address.
-func (l *lookup) reverseAnswer() (exists bool) {
-	octets, _ := l.q.Reverse()
-	addr := cluster.Addr(octets)
+func (l *lookup) reverseAnswer(addr cluster.Addr) (exists bool) {
+	p := pointers{lookup: *l}
 	if svc := l.k.clusterIPHolder(addr); svc != nil {
-		if l.q.Type == dns.TypePTR {
-			l.pointer(nil, svc)
-		}
+		p.add(svc, nil)
 		return true
 	}
 	holders := l.k.store.Holders(addr)
 	for svc := holders.Next(); svc != nil; svc = holders.Next() {
-		if l.k.shows(svc) && l.endpointPointers(svc, addr) {
+		if l.k.shows(svc) && p.addEndpoints(svc, addr) {
 			exists = true
 		}
 	}
@@ -44,50 +41,60 @@ func (k *Kubernetes) shows(svc *cluster.Service) bool {
 	return !k.filtered || k.exposed([]byte(svc.NamespaceLabel()))
 }
 
-// endpointPointers appends the names that an address has in one service.
-func (l *lookup) endpointPointers(svc *cluster.Service, addr cluster.Addr) (any bool) {
-	list := l.k.endpoints(svc)
+// pointers is the PTR records of one answer.
+type pointers struct {
+	lookup
+	suffix wire.Ref // where svc.ZONE stands; 0 before the first record
+}
+
+// addEndpoints adds the names that an address has in one service.
+func (p *pointers) addEndpoints(svc *cluster.Service, addr cluster.Addr) (any bool) {
+	list := p.k.endpoints(svc)
 	at := list.At(addr)
 	for i := range at {
-		name := list.Name(&at[i], l.k.podNames)
-		if l.q.Type == dns.TypePTR && !l.namedBefore(list, at[:i], name) {
-			l.pointer(endpointLabel(name, &addr), svc)
+		if name := list.Name(&at[i], p.k.podNames); !p.namedBefore(list, at[:i], name) {
+			var buf [wire.MaxName]byte
+			p.add(svc, appendEndpoint(buf[:0], name, addr))
 		}
 	}
 	return len(at) > 0
 }
 
-func (l *lookup) namedBefore(list *cluster.Endpoints, before []cluster.Endpoint, name string) bool {
+func (p *pointers) namedBefore(list *cluster.Endpoints, before []cluster.Endpoint, name string) bool {
 	for i := range before {
-		if list.Name(&before[i], l.k.podNames) == name {
+		if list.Name(&before[i], p.k.podNames) == name {
 			return true
 		}
 	}
 	return false
 }
 
-// endpointLabel is an endpoint's name or, where it has none, its address with dashes.
-func endpointLabel(name string, addr *cluster.Addr) []byte {
-	if name != "" {
-		return []byte(name)
+// appendEndpoint appends an endpoint's own label in wire form: its name or, where it has none, its address with dashes.
+func appendEndpoint(b []byte, name string, addr cluster.Addr) []byte {
+	at := len(b)
+	b = append(append(b, 0), name...)
+	if name == "" {
+		b = addr.AppendDashed(b)
 	}
-	return addr.AppendDashed(make([]byte, 0, 48))
+	b[at] = byte(len(b) - at - 1)
+	return b
 }
 
-// pointer appends a PTR record to a service, or to an endpoint of it.
-func (l *lookup) pointer(endpoint []byte, svc *cluster.Service) {
-	var buf [wire.MaxName + 64]byte
-	target := buf[:0]
-	if endpoint != nil {
-		target = wireLabels(target, endpoint)
-	}
-	target = append(target, svc.Key()...)
-	target = append(target, "\x03svc"...)
-	target = append(target, l.k.primary...)
-	if len(target) > wire.MaxName {
+// add appends a PTR record to a service, or to the endpoint of it with this label, if that is what is asked for. A name
+// that is too long is none.
+func (p *pointers) add(svc *cluster.Service, endpoint []byte) {
+	if p.q.Type != dns.TypePTR || len(endpoint)+len(svc.Key())+len(svcLabel)+len(p.k.primary) > wire.MaxName {
 		return
 	}
-	l.r.Open(questionName, dns.TypePTR, l.k.ttl)
-	l.r.Name(target)
-	l.r.Close()
+	p.r.Open(questionName, dns.TypePTR, p.k.ttl)
+	p.r.Bytes(endpoint)
+	p.r.Text(svc.Key())
+	if p.suffix == 0 {
+		p.suffix = p.r.Here()
+		p.r.Text(svcLabel)
+		p.r.Text(string(p.k.primary))
+	} else {
+		p.r.Pointer(p.suffix)
+	}
+	p.r.Close()
 }

@@ -13,7 +13,7 @@ type selection struct {
 	lookup
 	name   name
 	list   *cluster.Endpoints
-	zone   []byte             // only those of this topology zone, labels in wire form; empty for all
+	within []byte             // only those of this topology zone, labels in wire form; empty for all
 	first  int                // index in list of the first candidate
 	among  []cluster.Endpoint // the candidates: all, or a stretch in which the one that is named must be
 	addr   cluster.Addr       // that the endpoint label spells
@@ -22,7 +22,7 @@ type selection struct {
 
 // selectEndpoints narrows a service's endpoints down to those that the endpoint label, if there is one, can mean.
 func selectEndpoints(l *lookup, n *name, list *cluster.Endpoints) selection {
-	s := selection{lookup: *l, name: *n, list: list, zone: n.zone.labels, among: list.List}
+	s := selection{lookup: *l, name: *n, list: list, within: n.zone.labels, among: list.List}
 	if n.endpoint == nil {
 		return s
 	}
@@ -37,6 +37,16 @@ func selectEndpoints(l *lookup, n *name, list *cluster.Endpoints) selection {
 	}
 	s.first, s.among = from, list.List[min(from, to):to]
 	return s
+}
+
+// any tells whether there is an endpoint with a port that the name asks for.
+func (s *selection) any() bool {
+	for i := range s.among {
+		if e := &s.among[i]; s.takes(e) && s.ports(e) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // count is the number of pairs of an endpoint and a port, as the weights of SRV records want it.
@@ -55,7 +65,7 @@ func (s *selection) takes(e *cluster.Endpoint) bool {
 	if s.name.endpoint != nil && !s.isNamed(e, s.name.endpoint) {
 		return false
 	}
-	return len(s.zone) == 0 || sameLabels(s.list.Zone(e), s.zone)
+	return len(s.within) == 0 || sameLabels(s.list.Zone(e), s.within)
 }
 
 // isNamed tells whether label is an endpoint's: its name or, where it has none, its address with dashes.
@@ -87,6 +97,9 @@ func sameLabels(text string, labels []byte) bool {
 // ports is the number of an endpoint's ports that the name asks for.
 func (s *selection) ports(e *cluster.Endpoint) int {
 	count, ports := 0, s.list.Ports[e.PortsSet]
+	if len(s.name.port)+len(s.name.protocol) == 0 {
+		return max(1, len(ports))
+	}
 	for i := range max(1, len(ports)) {
 		if s.name.matches(ports, i) {
 			count++

@@ -93,20 +93,17 @@ func equalFold(name string, label []byte) bool {
 // endpointAnswer is for a headless service, for one endpoint of any service, and for zone-scoped names.
 func (l *lookup) endpointAnswer(n *name) (exists bool) {
 	s := selectEndpoints(l, n, l.k.endpoints(n.svc))
-	count := s.count()
-	if count == 0 && n.zone.prefer {
-		s.zone = nil
-		count = s.count()
+	if n.zone.prefer && !s.any() {
+		s.within = nil
 	}
-	if count == 0 {
-		// A zone without endpoints is an answer about a name that is there.
-		return n.zone.labels != nil
+	if !s.any() {
+		return n.zone.labels != nil // that a zone has no endpoints is no reason for the name not to exist
 	}
 	switch l.q.Type {
 	case dns.TypeA, dns.TypeAAAA:
 		s.addresses()
 	case dns.TypeSRV:
-		s.services(count)
+		s.services()
 	}
 	return true
 }

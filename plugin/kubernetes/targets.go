@@ -1,0 +1,135 @@
+package kubernetes
+
+import (
+	"cmp"
+	"iter"
+
+	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/server/wire"
+)
+
+// targets is the SRV records of one answer about endpoints. It is pooled.
+type targets struct {
+	selection
+	refs []wire.Ref // where the target of each candidate's SRV record stands; 0 without one
+}
+
+// services appends an SRV record for each label of an endpoint and port number, and the endpoints' addresses.
+func (s *selection) services() {
+	t, _ := s.k.targets.Get().(*targets)
+	if t == nil {
+		t = new(targets)
+	}
+	t.selection = *s
+	t.refs = append(t.refs[:0], make([]wire.Ref, len(s.among))...)
+	t.answer()
+	t.selection = selection{}
+	s.k.targets.Put(t)
+}
+
+func (t *targets) answer() {
+	w := weight(t.count())
+	for i := range t.among {
+		if e := &t.among[i]; t.takes(e) {
+			t.endpointServices(i, e, w)
+		}
+	}
+	t.r.Section(wire.Additional)
+	for i, target := range t.refs {
+		if target != 0 && !t.addressed(i) {
+			t.r.Address(target, t.among[i].Addr.Bytes(), t.k.ttl)
+		}
+	}
+}
+
+// endpointServices appends the SRV records of endpoint i, but for those that a twin brought already.
+func (t *targets) endpointServices(i int, e *cluster.Endpoint, w uint16) {
+	var target wire.Ref
+	for j := range t.twins(i) {
+		target = t.refs[j]
+		break
+	}
+	hasTwin := target != 0
+	ports := t.list.Ports[e.PortsSet]
+	for j, p := range ports {
+		if p.Number == 0 || !t.name.matches(ports, j) {
+			continue
+		}
+		if !t.name.numbered(ports[:j], p.Number) && !(hasTwin && t.twinHas(i, p.Number)) {
+			at := t.endpointService(e, w, p.Number)
+			target = cmp.Or(target, at)
+		}
+		t.refs[i] = target
+	}
+}
+
+// endpointService appends an SRV record to endpoint.service.namespace.svc.ZONE, and returns the place of that name; 0 when
+// it is too long to be one.
+func (t *targets) endpointService(e *cluster.Endpoint, weight, port uint16) wire.Ref {
+	var buf [64]byte
+	label := appendEndpoint(buf[:0], t.list.Name(e, t.k.podNames), e.Addr)
+	if len(label)+len(t.name.svc.Key())+len(svcLabel)+len(t.zone) > wire.MaxName {
+		return 0
+	}
+	target := t.openSRV(weight, port)
+	t.r.Bytes(label)
+	t.serviceTarget(t.name.svc)
+	t.r.Close()
+	return target
+}
+
+// twins are the endpoints before i that have the same label, and an SRV record.
+func (t *targets) twins(i int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		own := t.list.Name(&t.among[i], t.k.podNames)
+		if own == "" {
+			for j := range t.sameAddress(i) {
+				if !yield(j) {
+					return
+				}
+			}
+			return
+		}
+		for _, index := range t.list.NamedAs(&t.among[i]) {
+			j := int(index) - t.first
+			if j >= i {
+				return
+			}
+			if j >= 0 && t.refs[j] != 0 && t.list.Name(&t.among[j], t.k.podNames) == own && !yield(j) {
+				return
+			}
+		}
+	}
+}
+
+// sameAddress are the endpoints before i that have the same label and the same address, and an SRV record: the list is
+// sorted by addrest.
+func (t *targets) sameAddress(i int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		e := &t.among[i]
+		own := t.list.Name(e, t.k.podNames)
+		for j := i - 1; j >= 0 && t.among[j].Addr == e.Addr; j-- {
+			if t.refs[j] != 0 && t.list.Name(&t.among[j], t.k.podNames) == own && !yield(j) {
+				return
+			}
+		}
+	}
+}
+
+// twinHas tells whether a twin of endpoint i has the port number too.
+func (t *targets) twinHas(i int, number uint16) bool {
+	for j := range t.twins(i) {
+		if t.name.numbered(t.list.Ports[t.among[j].PortsSet], number) {
+			return true
+		}
+	}
+	return false
+}
+
+// addressed tells whether the additional section has the name and address of endpoint i already.
+func (t *targets) addressed(i int) bool {
+	for range t.sameAddress(i) {
+		return true
+	}
+	return false
+}
