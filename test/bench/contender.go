@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -29,18 +28,7 @@ type contender struct {
 // contenders are both servers, built but not started.
 func contenders(b *testing.B) []*contender {
 	b.Helper()
-	return []*contender{{name: "coredns", bin: peer.CoreDNS(b)}, {name: "nameplane", bin: buildNameplane(b)}}
-}
-
-func buildNameplane(b *testing.B) string {
-	b.Helper()
-	bin := filepath.Join(b.TempDir(), "nameplane")
-	build := exec.CommandContext(b.Context(), "go", "build", "-o", bin, "github.com/nameplane/nameplane/cmd/nameplane")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		b.Fatalf("go build: %v\n%s", err, out)
-	}
-	return bin
+	return []*contender{{name: "coredns", bin: peer.CoreDNS(b)}, {name: "nameplane", bin: peer.Nameplane(b)}}
 }
 
 // start runs the server on the first processor with a Corefile made for the port of its readiness.
