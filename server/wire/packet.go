@@ -19,7 +19,7 @@ var ErrMismatch = errors.New("the packet does not answer the question")
 // else is unpacked by miekg/dns and packed anew, so that what is malformed is what that library says.
 func (r *Reply) SetPacket(q *Query, packet []byte) error {
 	r.Reset()
-	if !q.answeredBy(packet) {
+	if !q.AnsweredBy(packet) {
 		return ErrMismatch
 	}
 	r.buf = append(r.buf, packet...)
@@ -54,8 +54,8 @@ func (r *Reply) repack(q *Query, packet []byte) error {
 	return err
 }
 
-// answeredBy tells whether packet is a response to q's question, in whatever spelling.
-func (q *Query) answeredBy(packet []byte) bool {
+// AnsweredBy tells whether packet begins like a response to q's question, in whatever spelling. IDs don't count.
+func (q *Query) AnsweredBy(packet []byte) bool {
 	if len(packet) < len(q.head) || packet[2]>>3&0xf != byte(q.Opcode()) || packet[2]&0x80 == 0 ||
 		binary.BigEndian.Uint16(packet[4:]) != 1 {
 		return false

@@ -37,7 +37,7 @@ func checkPacket(t *testing.T, q *Query, r *Reply, packet []byte) {
 		if r.Made() || r.Len() != 0 {
 			t.Fatalf("SetPacket(%x) left a reply behind an error", packet)
 		}
-		if want != nil && q.answeredBy(packet) {
+		if want != nil && q.AnsweredBy(packet) {
 			if again, packs := want.Pack(); packs == nil && new(dns.Msg).Unpack(again) == nil {
 				t.Fatalf("SetPacket(%x) = %v, but miekg/dns reads %v", packet, err, want)
 			}
