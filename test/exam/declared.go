@@ -1,0 +1,231 @@
+package exam
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/nameplane/nameplane/test/world"
+)
+
+// difference is a question that two servers answered differently.
+type difference struct {
+	corefile     *corefile
+	facts        *facts
+	question     *dns.Msg
+	theirs, ours *dns.Msg
+	// ask puts the same question with another name or type to CoreDNS, as a witness of what exists.
+	ask func(name string, qtype uint16) *dns.Msg
+}
+
+// declared returns which deliberate difference (D1 to D14 of the design, section 7) explains d: the first one whose
+// whole condition holds, or "" when none does.
+func declared(d *difference) string {
+	if len(d.question.Question) != 1 || d.question.Question[0].Qclass != dns.ClassINET {
+		return ""
+	}
+	for _, rule := range []struct {
+		name  string
+		holds func(*difference) bool
+	}{
+		{"D1", (*difference).deniedAboveOthers},
+		{"D2", (*difference).startOfNothing},
+		{"D3", (*difference).mixedCase},
+		{"D4", (*difference).deniedReverse},
+		{"D5", (*difference).portZero},
+		{"D9", (*difference).hiddenNamespaces},
+		{"D13", (*difference).stale},
+		{"D14", (*difference).secondFamily},
+	} {
+		if rule.holds(d) {
+			return rule.name
+		}
+	}
+	return ""
+}
+
+func (d *difference) name() string  { return strings.ToLower(d.question.Question[0].Name) }
+func (d *difference) qtype() uint16 { return d.question.Question[0].Qtype }
+
+// labels are those left of the cluster zone, in lower case; false for a name outside it.
+func (d *difference) labels() ([]string, bool) {
+	if !dns.IsSubDomain(d.corefile.zone, d.name()) {
+		return nil, false
+	}
+	left := strings.TrimSuffix(strings.TrimSuffix(d.name(), d.corefile.zone), ".")
+	return dns.SplitDomainName(left), true
+}
+
+// only tells whether nothing but these parts differ.
+func (d *difference) only(parts ...string) bool {
+	for _, part := range d.view().compare(d.theirs, d.ours) {
+		if !slices.Contains(parts, part) {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *difference) view() view { return view{cached: d.corefile.cache} }
+
+// behind are the parts that a reply from behind the kubernetes directive differs in from one of its own.
+func behind() []string {
+	return []string{"aa", "ra", "ad", "rcode", "answer", "authority", "additional", "edns", "tc"}
+}
+
+// denies tells whether m says that the name of the question does not exist, by its rcode or by the answer of what
+// is behind the kubernetes directive; the latter may say anything.
+func (d *difference) denies(m *dns.Msg) bool {
+	if d.fallsThrough() {
+		return d.isFromBehind(m)
+	}
+	return m.Rcode == dns.RcodeNameError && isNegative(m)
+}
+
+func (d *difference) fallsThrough() bool {
+	for _, zone := range d.corefile.falls {
+		if dns.IsSubDomain(zone, d.name()) {
+			return true
+		}
+	}
+	return false
+}
+
+// isFromBehind tells whether m is what the upstream answers to the question.
+func (d *difference) isFromBehind(m *dns.Msg) bool {
+	want := world.Upstream{}.Reply(d.question)
+	return m.Rcode == want.Rcode && d.view().sameRecords(want.Answer, m.Answer, !m.Truncated) &&
+		d.view().sameRecords(want.Ns, m.Ns, !m.Truncated)
+}
+
+// isNegative tells whether m has no answer, and the SOA of the zone with it (RFC 2308).
+func isNegative(m *dns.Msg) bool {
+	return len(m.Answer) == 0 && len(m.Ns) == 1 && m.Ns[0].Header().Rrtype == dns.TypeSOA && m.Authoritative
+}
+
+func isNoData(m *dns.Msg) bool { return m.Rcode == dns.RcodeSuccess && isNegative(m) }
+
+// parts that may differ between a denial and ours.
+func (d *difference) denialParts() []string {
+	if d.fallsThrough() {
+		return behind()
+	}
+	return []string{"rcode"}
+}
+
+// deniedAboveOthers is D1: CoreDNS denies a name below which others exist, or one that has other types.
+func (d *difference) deniedAboveOthers() bool {
+	labels, ok := d.labels()
+	if !ok || !isNoData(d.ours) || !d.denies(d.theirs) || !d.only(d.denialParts()...) {
+		return false
+	}
+	n := len(labels)
+	switch {
+	case n == 1 && labels[0] == "dns":
+		return true
+	case n == 2 && labels[0] == "ns" && labels[1] == "dns":
+		return d.qtype() != dns.TypeA && d.qtype() != dns.TypeAAAA
+	case n == 1 && labels[0] == "dns-version":
+		return d.qtype() != dns.TypeTXT
+	case d.qtype() != dns.TypeTXT:
+		return false
+	case n == 0, n == 1 && (labels[0] == "svc" || labels[0] == "pod"):
+		return true
+	}
+	return n == 2 && (labels[1] == "svc" || labels[1] == "pod" && d.corefile.pods != "") && d.facts.shows(d.corefile, labels[0])
+}
+
+// startOfNothing is D2: CoreDNS has no data at a name that does not exist, when the question is for an SOA. Whether it
+// exists is asked as CoreDNS does itself, by a question of another type.
+func (d *difference) startOfNothing() bool {
+	if d.qtype() != dns.TypeSOA || !isNoData(d.theirs) || !d.denies(d.ours) || !d.only(d.denialParts()...) {
+		return false
+	}
+	witness := d.ask(d.name(), dns.TypePTR)
+	return witness != nil && (witness.Rcode == dns.RcodeNameError || d.fallsThrough())
+}
+
+// mixedCase is D3: CoreDNS does not know the zone's own NS and ns.dns in mixed case.
+func (d *difference) mixedCase() bool {
+	labels, ok := d.labels()
+	asked := d.question.Question[0].Name
+	if !ok || asked == d.name() {
+		return false
+	}
+	apex := len(labels) == 0 && d.qtype() == dns.TypeNS
+	if !apex && !slices.Equal(labels, []string{"ns", "dns"}) {
+		return false
+	}
+	witness := d.ask(d.name(), d.qtype())
+	return witness != nil && len(view{fold: true}.compare(witness, d.ours)) == 0
+}
+
+// deniedReverse is D4: CoreDNS denies a reverse name that has a PTR when another type is asked for.
+func (d *difference) deniedReverse() bool {
+	if d.qtype() == dns.TypePTR || !strings.HasSuffix(d.name(), ".arpa.") ||
+		!isNoData(d.ours) || !d.denies(d.theirs) || !d.only(d.denialParts()...) {
+		return false
+	}
+	witness := d.ask(d.name(), dns.TypePTR)
+	return witness != nil && witness.Authoritative && len(witness.Answer) > 0
+}
+
+// portZero is D5: CoreDNS answers SRV of a pod's name with port 0.
+func (d *difference) portZero() bool {
+	labels, ok := d.labels()
+	if n := len(labels); !ok || d.qtype() != dns.TypeSRV || n < 3 || labels[n-1] != "pod" || d.corefile.pods == "" {
+		return false
+	}
+	for _, rr := range d.theirs.Answer {
+		if srv, ok := rr.(*dns.SRV); !ok || srv.Port != 0 {
+			return false
+		}
+	}
+	return len(d.theirs.Answer) > 0 && isNoData(d.ours) && d.only("answer", "authority", "additional", "tc")
+}
+
+// hiddenNamespaces is D9: CoreDNS names services of namespaces that namespace_labels hides to those who ask for their
+// addresses.
+func (d *difference) hiddenNamespaces() bool {
+	if !d.corefile.labels || !strings.HasSuffix(d.name(), ".arpa.") {
+		return false
+	}
+	shown := d.theirs.Copy()
+	shown.Answer = slices.DeleteFunc(shown.Answer, func(rr dns.RR) bool { return !d.isShown(rr) })
+	if len(shown.Answer) == len(d.theirs.Answer) {
+		return false
+	}
+	if len(shown.Answer) == 0 {
+		return d.ours.Rcode == dns.RcodeNameError && isNegative(d.ours) && d.only("rcode", "answer", "authority")
+	}
+	return len(d.view().compare(shown, d.ours)) == 0
+}
+
+func (d *difference) isShown(rr dns.RR) bool {
+	ptr, ok := rr.(*dns.PTR)
+	if !ok {
+		return true
+	}
+	labels := dns.SplitDomainName(strings.TrimSuffix(ptr.Ptr, ".svc."+d.corefile.zone))
+	return d.facts.shows(d.corefile, labels[len(labels)-1])
+}
+
+// stale is D13: what CoreDNS's cache keeps, it answers with other flags and records of the question that came first.
+func (d *difference) stale() bool {
+	return false
+}
+
+// secondFamily is D14: CoreDNS knows a pod only by its first address.
+func (d *difference) secondFamily() bool {
+	labels, ok := d.labels()
+	n := len(labels)
+	if !ok || d.corefile.pods != "verified" || n < 3 || labels[n-1] != "pod" || !d.denies(d.theirs) {
+		return false
+	}
+	addr := podAddress(labels[n-3])
+	if !addr.IsValid() || !d.facts.second[labels[n-2]+"/"+addr.String()] {
+		return false
+	}
+	return isNoData(d.ours) || d.ours.Rcode == dns.RcodeSuccess && d.ours.Authoritative && len(d.ours.Answer) == 1
+}

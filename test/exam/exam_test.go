@@ -1,0 +1,130 @@
+package exam
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/nameplane/nameplane/test/kube"
+	"github.com/nameplane/nameplane/test/peer"
+	"github.com/nameplane/nameplane/test/world"
+)
+
+const (
+	worlds     = 2
+	perSitting = 2500 // questions
+)
+
+// room is where exams are sat: a cluster, an upstream and the binaries.
+type room struct {
+	seed               uint64
+	cluster            *kube.Cluster
+	kubeconfig         string
+	upstream           string
+	coredns, nameplane string // binaries
+}
+
+func newRoom(t *testing.T, seed uint64) *room {
+	t.Helper()
+	r := &room{seed: seed, coredns: peer.CoreDNS(t), nameplane: peer.Nameplane(t), upstream: world.ServeUpstream(t)}
+	r.cluster = kube.Start(t, kube.Options{})
+	r.kubeconfig = r.cluster.RestrictedKubeconfig(t)
+	return r
+}
+
+// TestQuestions is the exam itself.
+func TestQuestions(t *testing.T) {
+	peer.E2E(t)
+	seed := seed(t)
+	for i := range uint64(worlds) {
+		w := world.New(seed + i)
+		r := newRoom(t, seed+i)
+		r.cluster.Load(t, append(w.Objects(), thisHost(t)...)...)
+		for _, c := range corefiles() {
+			t.Run(fmt.Sprintf("%s-%d", c.name, seed+i), func(t *testing.T) {
+				s := r.start(t, &c, newFacts(w))
+				if err := s.ask(w.Questions(perSitting)); err != nil {
+					t.Error(err)
+				}
+				t.Log(s.marks)
+				if s.marks.mismatches() > 0 {
+					t.Fail()
+				}
+			})
+		}
+	}
+}
+
+// seed is drawn unless the environment names one.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	text := os.Getenv("NAMEPLANE_SEED")
+	if text == "" {
+		return uint64(rand.Uint32())
+	}
+	seed, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("NAMEPLANE_SEED: %v", err)
+	}
+	return seed
+}
+
+// start runs both servers with a Corefile.
+func (r *room) start(t *testing.T, c *corefile, f *facts) *sitting {
+	t.Helper()
+	s := &sitting{corefile: c, facts: f, marks: newMarks(r.seed)}
+	s.theirs = r.serve(t, r.coredns, c.text)
+	s.ours = r.serve(t, r.nameplane, withoutCache(c.text))
+	return s
+}
+
+// serve runs one server with the text of a Corefile.
+func (r *room) serve(t *testing.T, bin, text string) string {
+	t.Helper()
+	ports, err := peer.FreePorts(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := []string{"{KUBECONFIG}", r.kubeconfig, "{UPSTREAM}", r.upstream, ":{PORT}", ""}
+	for i, name := range []string{"{HEALTH}", "{READY}", "{METRICS}", "{OTHER}"} {
+		fill = append(fill, name, strconv.Itoa(ports[i]))
+	}
+	address, _ := peer.StartServer(t, bin, strings.NewReplacer(fill...).Replace(text))
+	return address
+}
+
+// thisHost makes this machine an endpoint of a service with a virtual IP and of one without: what a DNS server is in its
+// cluster, from which its NS records follow. None where the machine has no address but loopback's.
+func thisHost(t *testing.T) []runtime.Object {
+	t.Helper()
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var endpoints []discoveryv1.Endpoint
+	for _, a := range addrs {
+		if ip := a.(*net.IPNet).IP; ip.To4() != nil && !ip.IsLoopback() {
+			endpoints = append(endpoints, discoveryv1.Endpoint{Addresses: []string{ip.String()}})
+		}
+	}
+	if len(endpoints) == 0 {
+		return nil
+	}
+	var objects []runtime.Object
+	for name, ip := range map[string]string{"name-server": "", "name-server-headless": corev1.ClusterIPNone} {
+		meta := metav1.ObjectMeta{Namespace: "kube-system", Name: name}
+		objects = append(objects, &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{ClusterIP: ip, Ports: []corev1.ServicePort{{Port: 53}}}})
+		meta.Labels = map[string]string{discoveryv1.LabelServiceName: name}
+		objects = append(objects, &discoveryv1.EndpointSlice{ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4, Endpoints: endpoints})
+	}
+	return objects
+}
