@@ -9,7 +9,7 @@ import (
 
 const optSize = 11
 
-// Finish completes the reply for the client: flags and counts are written, an OPT record is added when the query had
+// Finish completes the reply for the client: q's ID, flags and counts are written, an OPT record is added when the query had
 // one (RFC 6891, section 6.1.1), and records that do not fit into limit bytes are left out from the end, with TC set
 // (RFC 2181, section 9). The packet is valid until the next Reset.
 func (r *Reply) Finish(q *Query, limit int) []byte {
@@ -30,6 +30,7 @@ func (r *Reply) Finish(q *Query, limit int) []byte {
 		counts[Additional]++
 	}
 	h := r.buf
+	binary.BigEndian.PutUint16(h, q.ID())
 	binary.BigEndian.PutUint16(h[2:], r.bits|uint16(r.rcode&0xf))
 	questions := uint16(0)
 	if r.body > headerSize {

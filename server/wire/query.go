@@ -58,7 +58,6 @@ type Query struct {
 	name     [MaxName]byte // lower case
 	labels   [128]uint8    // where each label begins, the root's included
 	msg      *dns.Msg      // packet, unpacked; nil until somebody wants it
-	canon    []byte        // head, where it had to be written anew
 }
 
 // Parse makes q a view of packet. After an error Reply.Fail still finds in q what it needs.
@@ -191,17 +190,18 @@ func packOptions(opt *dns.OPT) []byte {
 	return buf[11:n]
 }
 
-// adopt makes header and question anew from what miekg/dns read.
+// adopt makes header and question anew from what miekg/dns read. The bytes are not used again: a copy of q, put aside
+// while another question is asked, shares them.
 func (q *Query) adopt(question *dns.Question) error {
-	buf := append(q.canon[:0], q.packet[:headerSize]...)
-	buf = append(buf, make([]byte, MaxName+4+1)...)
+	buf := make([]byte, headerSize+MaxName+4+1)
+	copy(buf, q.packet[:headerSize])
 	end, err := dns.PackDomainName(question.Name, buf, headerSize, nil, false)
 	if err != nil || end-headerSize > MaxName {
 		return ErrFormat
 	}
 	binary.BigEndian.PutUint16(buf[end:], question.Qtype)
 	binary.BigEndian.PutUint16(buf[end+2:], question.Qclass)
-	q.canon, q.head = buf, buf[:end+4]
+	q.head = buf[:end+4:end+4]
 	q.Type, q.Class = question.Qtype, question.Qclass
 	q.nameLen = end - headerSize
 	lower(q.name[:q.nameLen], buf[headerSize:end])
