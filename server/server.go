@@ -27,10 +27,9 @@ const (
 	DefaultWaiting = 8192
 	// DefaultConnections bounds the TCP connections of an address: those of the caches on 5000 nodes fit.
 	DefaultConnections = 8192
+	// DefaultGrace is how long queries under way may take at the end, as in CoreDNS.
+	DefaultGrace = 5 * time.Second
 )
-
-// grace is how long queries under way may take at the end, as in CoreDNS.
-const grace = 5 * time.Second
 
 // Options are what a Corefile does not say. The zero value of a field stands for its default.
 type Options struct {
@@ -45,6 +44,7 @@ type Options struct {
 	Shards      int                  // UDP sockets of an address
 	Waiting     int                  // queries that may wait at a time
 	Connections int                  // TCP connections of an address
+	Grace       time.Duration        // for queries under way at the end
 }
 
 func (o Options) withDefaults() Options {
@@ -77,6 +77,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Connections == 0 {
 		o.Connections = DefaultConnections
+	}
+	if o.Grace == 0 {
+		o.Grace = DefaultGrace
 	}
 	return o
 }
@@ -168,7 +171,7 @@ func (s *Server) Reload(ctx context.Context, file *corefile.File) error {
 	}
 	running.stop()
 	s.options.Log.Info("reloaded", "corefile", file.Name)
-	limit, cancel := context.WithTimeout(s.queries, grace)
+	limit, cancel := context.WithTimeout(s.queries, s.options.Grace)
 	defer cancel()
 	s.retire(limit)
 	for _, t := range old.tables {
@@ -308,7 +311,7 @@ func (s *Server) shutdown(drain bool, cancel func()) error {
 	if drain {
 		s.made.drain(s.queries)
 	}
-	limit, done := context.WithTimeout(s.queries, grace)
+	limit, done := context.WithTimeout(s.queries, s.options.Grace)
 	defer done()
 	var sockets sync.WaitGroup
 	for _, l := range s.listeners {
