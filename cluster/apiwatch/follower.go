@@ -180,9 +180,23 @@ func (f *follower) watch(ctx context.Context, where url.Values, listing bool) er
 	// A server that no longer knows the version says so on the watch, at once; so only a watch that stands for a moment
 	// is one. Its first event may be a minute away.
 	f.release()
-	settled := time.AfterFunc(f.pace.first, func() { f.trouble.end(f.resource.kind) })
-	defer settled.Stop()
+	defer f.settle()()
 	return f.events(s, false)
+}
+
+// settle ends the trouble in a moment. The function returned prevents that, or waits until it is done: nothing must
+// say that all is well after the end of the watch was reported.
+func (f *follower) settle() (stop func()) {
+	done := make(chan struct{})
+	timer := time.AfterFunc(f.pace.first, func() {
+		defer close(done)
+		f.trouble.end(f.resource.kind)
+	})
+	return func() {
+		if !timer.Stop() {
+			<-done
+		}
+	}
 }
 
 func (f *follower) events(s *session, listing bool) error {

@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
+	"k8s.io/client-go/util/connrotation"
 	"k8s.io/client-go/util/flowcontrol"
 
 	"github.com/nameplane/nameplane/cluster"
@@ -26,6 +27,7 @@ type server struct {
 	telemetry cluster.Telemetry
 	limiter   flowcontrol.RateLimiter
 	calm      time.Duration // between renewals of the link
+	conns     *connrotation.ConnectionTracker
 
 	mu      sync.Mutex
 	link    *link     // guarded by mu
@@ -40,7 +42,7 @@ type link struct {
 }
 
 func newServer(origin cluster.Origin, telemetry cluster.Telemetry, version string) (*server, error) {
-	s := &server{origin: origin, version: version, telemetry: telemetry, calm: 10 * time.Second}
+	s := &server{origin: origin, version: version, telemetry: telemetry, calm: 10 * time.Second, conns: connrotation.NewConnectionTracker()}
 	qps, burst := rest.DefaultQPS, rest.DefaultBurst
 	if origin.QPS > 0 {
 		qps = origin.QPS
@@ -70,7 +72,7 @@ func (s *server) connect() (*link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.Host, err)
 	}
-	pool, err := newPool(shape)
+	pool, err := s.newPool(shape)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.Host, err)
 	}
@@ -84,18 +86,21 @@ func (s *server) connect() (*link, error) {
 // newPool finds a dead connection within 45 seconds, by pings of HTTP/2 and, where a server has only HTTP/1.1, by those
 // of TCP; else a watch on it would be silent for a quarter of an hour. The receive buffer bounds what waits in memory
 // while the store is being filled.
-func newPool(shape *transport.Config) (*http.Transport, error) {
+func (s *server) newPool(shape *transport.Config) (*http.Transport, error) {
 	secure, err := transport.TLSConfigFor(shape)
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{
+	dial := (&net.Dialer{
 		Timeout:         10 * time.Second,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 10 * time.Second, Count: 3},
+	}).DialContext
+	if shape.DialHolder != nil { // an exec plugin's, which ends connections when it has new credentials
+		dial = shape.DialHolder.Dial
 	}
 	pool := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
+		DialContext:         connrotation.NewDialerWithTracker(dial, s.conns).DialContext,
 		TLSClientConfig:     secure,
 		TLSHandshakeTimeout: 10 * time.Second,
 		IdleConnTimeout:     90 * time.Second,
@@ -109,9 +114,6 @@ func newPool(shape *transport.Config) (*http.Transport, error) {
 	}
 	if shape.Proxy != nil {
 		pool.Proxy = shape.Proxy
-	}
-	if shape.DialHolder != nil { // an exec plugin's, which ends connections when it has new credentials
-		pool.DialContext = shape.DialHolder.Dial
 	}
 	return pool, nil
 }
@@ -188,8 +190,12 @@ func (s *server) renew() error {
 	return nil
 }
 
-// close ends idle connections, which are all once nobody follows.
-func (s *server) close() { s.current().pool.CloseIdleConnections() }
+// close ends all connections, once nobody follows. Those of HTTP/2 may be a moment from idle, which is why it does not
+// leave it at the idle ones.
+func (s *server) close() {
+	s.current().pool.CloseIdleConnections()
+	s.conns.CloseAll()
+}
 
 // String is the server's URL.
 func (s *server) String() string { return s.current().base.Redacted() }

@@ -21,19 +21,40 @@ import (
 
 // Not parallel: it looks for goroutines of this package and of HTTP connections.
 func TestRunLeavesNoGoroutine(t *testing.T) {
-	api := newFakeAPI(t, begin((*reply).hang))
-	r := start(t, cluster.Origin{Endpoint: api.URL}, cluster.Telemetry{}, quickPace())
-	await(t, "synced", r.store.Synced)
-	if stacks := goroutines(); !strings.Contains(stacks, "(*follower).run") || !strings.Contains(stacks, "(*persistConn)") {
-		t.Fatalf("this test does not see what runs:\n%s", stacks)
+	for _, tt := range []struct {
+		name       string
+		start      func(*fakeAPI)
+		connection string // part of the stack of a connection's goroutine
+	}{
+		{name: "HTTP/1.1", start: func(f *fakeAPI) { f.Start() }, connection: "(*persistConn).readLoop"},
+		{name: "HTTP/2", start: func(f *fakeAPI) { f.EnableHTTP2 = true; f.StartTLS() }, connection: "ClientConn).readLoop"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			api := &fakeAPI{script: []answer{begin((*reply).hang)}}
+			api.Server = httptest.NewUnstartedServer(api)
+			tt.start(api)
+			t.Cleanup(api.Close)
+			origin := cluster.Origin{Endpoint: api.URL}
+			if certificate := api.Certificate(); certificate != nil {
+				origin.CAFile = filepath.Join(t.TempDir(), "ca.crt")
+				if err := os.WriteFile(origin.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := start(t, origin, cluster.Telemetry{}, quickPace())
+			await(t, "synced", r.store.Synced)
+			if stacks := goroutines(); !strings.Contains(stacks, "(*follower).run") || !strings.Contains(stacks, tt.connection) {
+				t.Fatalf("this test does not see what runs:\n%s", stacks)
+			}
+			if err := r.stop(); err != nil {
+				t.Fatal(err)
+			}
+			if stacks := goroutines(); strings.Contains(stacks, "(*follower)") {
+				t.Errorf("after Run:\n%s", stacks)
+			}
+			await(t, "the end of connections", func() bool { return !strings.Contains(goroutines(), tt.connection) })
+		})
 	}
-	if err := r.stop(); err != nil {
-		t.Fatal(err)
-	}
-	if stacks := goroutines(); strings.Contains(stacks, "(*follower)") {
-		t.Errorf("after Run:\n%s", stacks)
-	}
-	await(t, "the end of connections", func() bool { return !strings.Contains(goroutines(), "(*persistConn)") })
 }
 
 func goroutines() string {
