@@ -362,7 +362,7 @@ func TestIDsAreOurOwn(t *testing.T) {
 func TestLateReply(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, silent)
-	h, _, _ := built(t, ". "+s.addr, "read_timeout 50ms")
+	h, _, _ := built(t, ". "+s.addr, "read_timeout 250ms")
 	if _, err := ask(t, h, "late.example.org."); err == nil {
 		t.Fatal("no error")
 	}

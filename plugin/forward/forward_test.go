@@ -165,7 +165,7 @@ func TestNextUpstream(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h, _, _ := built(t, ". "+bad+" "+good.addr, "policy sequential", "read_timeout 100ms")
+			h, _, _ := built(t, ". "+bad+" "+good.addr, "policy sequential", "read_timeout 250ms")
 			if got := by(mustAsk(t, h, "www.example.org.")); got != "good" {
 				t.Errorf("answered by %s", got)
 			}

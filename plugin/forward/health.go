@@ -12,15 +12,13 @@ import (
 	"github.com/nameplane/nameplane/server/wire"
 )
 
-// checkTime is how long a health check waits for its reply.
-const checkTime = time.Second
-
 // leastInterval keeps "health_check 0s" from asking without a pause.
 const leastInterval = 10 * time.Millisecond
 
 // check is how an upstream's health is checked.
 type check struct {
-	interval  time.Duration
+	interval  time.Duration // between two checks
+	patience  time.Duration // until a reply
 	name      wire.Name
 	recursion bool
 	tcp       bool
@@ -93,7 +91,7 @@ func (u *upstream) probe() error {
 	if err != nil {
 		return err
 	}
-	f := u.newFlight(query, leastRoom, time.Now().Add(checkTime))
+	f := u.newFlight(query, leastRoom, time.Now().Add(u.check.patience))
 	defer u.land(f)
 	f.take = func(packet []byte) error {
 		if packet[2]&0x80 == 0 {

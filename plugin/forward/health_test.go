@@ -44,9 +44,9 @@ func TestNoHealthCheckWithoutAnError(t *testing.T) {
 func TestDownAndUpAgain(t *testing.T) {
 	t.Parallel()
 	bad, good := newServer(t, silent), marked(t, "good")
-	h, env, log := built(t, ". "+bad.addr+" "+good.addr, "policy sequential", "read_timeout 50ms", "max_fails 2", "health_check 10ms")
+	h, env, log := built(t, ". "+bad.addr+" "+good.addr, "policy sequential", "read_timeout 250ms", "max_fails 2", "health_check 10ms")
 	u := h.forwards[0].upstreams[0]
-	u.log.Info("begin") // the log is there for all that follows
+	u.check.patience = 100 * time.Millisecond
 	running(t, h)
 	mustAsk(t, h, "www.example.org.")
 	eventually(t, "the silent upstream is down", u.down)

@@ -46,7 +46,6 @@ func (p *pool) get(deadline time.Time) (c *conn, used bool, err error) {
 		p.hits.Inc()
 		return c, true, nil
 	}
-	p.misses.Inc()
 	c, err = p.dial(deadline)
 	return c, false, err
 }
@@ -68,6 +67,7 @@ func (p *pool) take(now time.Time) *conn {
 }
 
 func (p *pool) dial(deadline time.Time) (*conn, error) {
+	p.misses.Inc()
 	if p.network == "udp" {
 		c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(p.addr))
 		if err != nil {

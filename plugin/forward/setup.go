@@ -72,7 +72,7 @@ func newForward(env *plugin.Env, line *corefile.Directive, m *metrics) (*forward
 	}
 	s := settings{
 		policy: "random", maxFails: 2, expire: 10 * time.Second, readTimeout: 2 * time.Second,
-		check: check{interval: 500 * time.Millisecond, name: wire.Root, recursion: true},
+		check: check{interval: 500 * time.Millisecond, patience: time.Second, name: wire.Root, recursion: true},
 	}
 	var (
 		problems corefile.Errors

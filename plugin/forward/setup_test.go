@@ -37,7 +37,7 @@ func TestSettings(t *testing.T) {
 	standard := func(change func(s *settings)) settings {
 		s := settings{
 			from: plugin.Zones{wire.Root}, policy: "random", maxFails: 2, expire: 10 * time.Second, readTimeout: 2 * time.Second,
-			check: check{interval: 500 * time.Millisecond, name: wire.Root, recursion: true},
+			check: check{interval: 500 * time.Millisecond, patience: time.Second, name: wire.Root, recursion: true},
 		}
 		change(&s)
 		return s
@@ -55,7 +55,7 @@ func TestSettings(t *testing.T) {
 			want: standard(func(s *settings) {
 				s.except = plugin.Zones{"\x01a\x03org\x00", "\x01b\x03org\x00", "\x01c\x03org\x00"}
 				s.preferUDP, s.policy, s.maxFails, s.expire, s.readTimeout = true, "round_robin", 0, time.Minute, time.Second
-				s.check = check{interval: 5 * time.Second, name: "\x01x\x03org\x00"}
+				s.check = check{interval: 5 * time.Second, patience: time.Second, name: "\x01x\x03org\x00"}
 			})},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -201,7 +201,7 @@ func (q *Query) adopt(question *dns.Question) error {
 	}
 	binary.BigEndian.PutUint16(buf[end:], question.Qtype)
 	binary.BigEndian.PutUint16(buf[end+2:], question.Qclass)
-	q.head = buf[:end+4:end+4]
+	q.head = buf[: end+4 : end+4]
 	q.Type, q.Class = question.Qtype, question.Qclass
 	q.nameLen = end - headerSize
 	lower(q.name[:q.nameLen], buf[headerSize:end])
