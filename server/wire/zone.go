@@ -21,7 +21,7 @@ func ParseZones(s string) ([]Name, error) {
 		return []Name{name}, nil
 	}
 	block, err := netip.ParsePrefix(s)
-	if err != nil {
+	if err != nil || block.Addr().Is4In6() {
 		return nil, fmt.Errorf("%q is neither a domain name nor an address block such as 10.96.0.0/12", s)
 	}
 	return reverseZones(block.Masked()), nil
