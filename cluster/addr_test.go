@@ -111,3 +111,51 @@ func TestAddrForms(t *testing.T) {
 		}
 	}
 }
+
+// TestParseLabel: any spelling of an address, as CoreDNS takes it for a pod's name: three single dashes are IPv4. A
+// question's labels come in lower case.
+func TestParseLabel(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ label, want string }{
+		{label: "10-244-1-44", want: "10.244.1.44"},
+		{label: "2001-0db8--0001", want: "2001:db8::1"},
+		{label: "1-0-0-0-0-0-0-1", want: "1::1"},
+		{label: "fe80--", want: "fe80::"},
+		{label: "--ffff-a00-1", want: "10.0.0.1"},
+		{label: "010-0-0-1"}, {label: "2001-DB8--1"}, {label: "10-0-0-256"}, {label: "a-b-c-d"}, {label: "1-2-3"}, {label: "1---2"}, {label: "web"}, {label: ""},
+	} {
+		got, ok := ParseLabel([]byte(test.label))
+		switch {
+		case ok != (test.want != ""):
+			t.Errorf("%q: taken %v", test.label, ok)
+		case ok && got.String() != test.want:
+			t.Errorf("%q reads as %v, want %s", test.label, got, test.want)
+		}
+	}
+}
+
+// FuzzParseLabel compares with net/netip, which reads the same addresses when dashes are what they stand for.
+func FuzzParseLabel(f *testing.F) {
+	for _, seed := range []string{"10-244-1-44", "2001-0db8--1", "--", "1-2-3-4-5-6-7--", "--2-3-4-5-6-7-8", "1---2", "00001--"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, label []byte) {
+		got, ok := ParseLabel(label)
+		if bytes.ContainsAny(label, ".:%") {
+			if ok {
+				t.Errorf("%q was taken", label)
+			}
+			return
+		}
+		label = bytes.ToLower(label)
+		got, ok = ParseLabel(label)
+		sep := ":"
+		if bytes.Count(label, []byte("-")) == 3 && !bytes.Contains(label, []byte("--")) {
+			sep = "."
+		}
+		want, err := netip.ParseAddr(strings.ReplaceAll(string(label), "-", sep))
+		if ok != (err == nil) || ok && got != AddrFrom(want) {
+			t.Errorf("%q: %v, %v; by netip %v, %v", label, got, ok, want, err)
+		}
+	})
+}

@@ -61,6 +61,12 @@ func TestMerge(t *testing.T) {
 	if got := len(all.At(addr(t, "10.0.0.3"))); got != 2 {
 		t.Errorf("%d endpoints at 10.0.0.3, want 2", got)
 	}
+	if got := all.NamedAs(&all.List[2]); len(got) != 2 {
+		t.Errorf("%d endpoints named as the third, want itself and its twin", len(got))
+	}
+	if got := all.NamedAs(&all.List[4]); len(got) != 0 {
+		t.Errorf("%d endpoints named as one without a name", len(got))
+	}
 	for _, missing := range []string{"", "a", "bb", "z", "10-0-0-4"} {
 		if got := all.Named([]byte(missing)); len(got) != 0 {
 			t.Errorf("%d endpoints named %q", len(got), missing)

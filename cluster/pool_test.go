@@ -111,6 +111,9 @@ func TestPoolShares(t *testing.T) {
 		if running, _ := f.state(); len(running) != 1 || running[0] != (Needs{Endpoints: true, Zones: true}) || !vip.Store.Synced() {
 			t.Fatalf("running: %+v", running)
 		}
+		if got := p.Statuses(); len(got) != 1 || !got[0].Synced {
+			t.Errorf("statuses %v; one source runs", got)
+		}
 		dns.Release()
 		dns.Release() // counts once
 		if running, stopped := f.state(); len(running) != 1 || stopped != 0 {

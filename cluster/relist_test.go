@@ -128,3 +128,18 @@ func TestRelistReaders(t *testing.T) {
 	done.Store(true)
 	readers.Wait()
 }
+
+// TestKeepPod: a list that keeps a pod does not end it; one that is not known stays unknown.
+func TestKeepPod(t *testing.T) {
+	t.Parallel()
+	s, w := NewStore()
+	w.PutPod(&PodSpec{Namespace: "n", Name: "kept", Addrs: []Addr{numbered(1)}})
+	w.PutPod(&PodSpec{Namespace: "n", Name: "gone", Addrs: []Addr{numbered(2)}})
+	w.BeginList(KindPod)
+	w.KeepPod("n", "kept")
+	w.KeepPod("n", "stranger")
+	w.EndList(KindPod)
+	if s.PodAt(numbered(1)) == nil || s.PodAt(numbered(2)) != nil || s.Status().Objects[KindPod] != 1 {
+		t.Errorf("kept %v, gone %v, %v", s.PodAt(numbered(1)), s.PodAt(numbered(2)), s.Status())
+	}
+}

@@ -310,3 +310,68 @@ func TestSharedPodAddress(t *testing.T) {
 		t.Error("pods left")
 	}
 }
+
+// TestSharer: who else has a virtual IP, by what a list named so far.
+func TestSharer(t *testing.T) {
+	t.Parallel()
+	_, w := NewStore()
+	vip := numbered(1)
+	specs := map[string]*ServiceSpec{}
+	for _, name := range []string{"a", "b"} {
+		specs[name] = &ServiceSpec{Namespace: "n", Name: name, Type: ClusterIP, ClusterIPs: []Addr{vip}}
+	}
+	w.PutSlice(sliceOf("c", "c-1", vip)) // an endpoint, not a virtual IP
+	w.PutService(specs["a"])
+	if got := w.Sharer(specs["a"], vip); got != nil {
+		t.Errorf("a shares with %v", got)
+	}
+	if got := w.Sharer(specs["b"], vip); got == nil || got.Name() != "a" {
+		t.Errorf("b shares with %v", got)
+	}
+	w.PutService(specs["b"])
+	if got := w.Sharer(specs["a"], vip); got == nil || got.Name() != "b" {
+		t.Errorf("a shares with %v", got)
+	}
+	w.BeginList(KindService)
+	w.PutService(specs["b"])
+	if got := w.Sharer(specs["b"], vip); got != nil {
+		t.Errorf("b shares with %v, which the list did not name yet", got)
+	}
+}
+
+func TestIntern(t *testing.T) {
+	t.Parallel()
+	_, w := NewStore()
+	for i := range 20_000 { // past the bound it is the text itself
+		if text := fmt.Sprint("name-", i); w.Intern(text) != text {
+			t.Fatalf("%q became another", text)
+		}
+	}
+	if n := len(w.interned); n > 10_000 {
+		t.Errorf("%d texts are kept", n)
+	}
+}
+
+func TestProtocols(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		text string
+		want Protocol
+		name string
+	}{{text: "TCP", want: TCP, name: "tcp"}, {text: "UDP", want: UDP, name: "udp"}, {text: "SCTP", want: SCTP, name: "sctp"}, {text: "", want: TCP, name: "tcp"}} {
+		if got := ParseProtocol(test.text); got != test.want || got.String() != test.name {
+			t.Errorf("%q is %v", test.text, got)
+		}
+	}
+}
+
+func TestStatusLine(t *testing.T) {
+	t.Parallel()
+	s, w := NewStore()
+	w.Expect("manifests demo", KindService)
+	w.PutService(&ServiceSpec{Namespace: "n", Name: "a", Type: Headless})
+	w.Fail("demo/a.yaml:%d: broken", 3)
+	if got, want := s.Status().String(), "manifests demo: 1 services 0 endpointslices 0 namespaces 0 pods; demo/a.yaml:3: broken"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -38,6 +38,9 @@ func (a *applier) all(files []*objects) {
 	for _, pod := range state.pods {
 		a.writer.PutPod(pod)
 	}
+	for _, pod := range state.ending {
+		a.writer.KeepPod(pod.Namespace, pod.Name)
+	}
 	for _, kind := range kinds {
 		a.writer.EndList(kind)
 	}

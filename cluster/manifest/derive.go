@@ -19,6 +19,7 @@ type state struct {
 	services   []*cluster.ServiceSpec
 	slices     []*cluster.SliceSpec
 	pods       []*cluster.PodSpec
+	ending     []*cluster.PodSpec // pods that stay findable if they were so, until they are gone
 	problems   []string
 }
 
@@ -40,7 +41,12 @@ func (r *rules) derive(files []*objects) *state {
 	if r.needs.Pods {
 		for _, p := range all.pods {
 			if p.running && len(p.addrs) > 0 && r.labels.Matches(labels.Set(p.labels)) {
-				out.pods = append(out.pods, &cluster.PodSpec{Namespace: p.namespace, Name: p.name, Addrs: p.addrs})
+				spec := &cluster.PodSpec{Namespace: p.namespace, Name: p.name, Addrs: p.addrs}
+				if p.ending {
+					out.ending = append(out.ending, spec)
+				} else {
+					out.pods = append(out.pods, spec)
+				}
 			}
 		}
 	}

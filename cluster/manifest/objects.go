@@ -50,6 +50,7 @@ type pod struct {
 	object
 	addrs       []cluster.Addr
 	running     bool // in no terminal phase
+	ending      bool // it is being deleted
 	ready       bool
 	hostname    string
 	subdomain   string
@@ -285,6 +286,7 @@ func (r *reader) pod(in *corev1.Pod) {
 	p := &pod{
 		object:    object{r.place(), in.Namespace, in.Name, in.Labels},
 		running:   in.Status.Phase != corev1.PodSucceeded && in.Status.Phase != corev1.PodFailed,
+		ending:    in.DeletionTimestamp != nil,
 		ready:     isReady(&in.Status) && in.DeletionTimestamp == nil,
 		hostname:  in.Spec.Hostname,
 		subdomain: in.Spec.Subdomain,

@@ -361,3 +361,30 @@ func TestTold(t *testing.T) {
 		t.Errorf("told %d times\n%s", got, log)
 	}
 }
+
+// TestEndingPod: a pod that is being deleted keeps its address until it is gone, and gets none when it was not known.
+func TestEndingPod(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	pod := func(name, ending, ip string) {
+		write(t, folder+"/"+name+".yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: "+name+ending+"}\nstatus: {podIP: "+ip+"}\n")
+	}
+	const ending = `, deletionTimestamp: "2026-01-01T00:00:00Z"`
+	view := func(store *cluster.Store) string {
+		return conformance.View(store, "default", "10.244.0.1", "10.244.0.2")
+	}
+	pod("known", "", "10.244.0.1")
+	pod("stranger", ending, "10.244.0.2")
+	store, _ := follow(t, cluster.Origin{Manifests: []string{folder}}, cluster.Needs{Pods: true}, 0)
+	if got, want := view(store), "namespace\npod 10.244.0.1 known"; got != want {
+		t.Errorf("the store holds\n%s\nwant\n%s", got, want)
+	}
+	pod("known", ending, "10.244.0.1")
+	write(t, folder+"/a.yaml", headless("a"))
+	await(t, store, "followed", has(store, "default", "a"))
+	if got, want := view(store), "namespace\npod 10.244.0.1 known\nservice a headless"; got != want {
+		t.Errorf("the store holds\n%s\nwant\n%s", got, want)
+	}
+	remove(t, folder+"/known.yaml")
+	await(t, store, "gone", func() bool { return view(store) == "namespace\nservice a headless" })
+}
