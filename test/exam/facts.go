@@ -1,35 +1,43 @@
 package exam
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/nameplane/nameplane/test/world"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 )
 
-// facts are what the judge of a difference has to know about a world.
+// facts are what the judge of a difference has to know about a cluster.
 type facts struct {
 	namespaces map[string]*corev1.Namespace
 	second     map[string]bool // "namespace/address" of pods' addresses after the first
 }
 
-func newFacts(w *world.World) *facts {
+// readFacts asks the API server, who may have changed what it was given.
+func readFacts(ctx context.Context, client kubernetes.Interface) (*facts, error) {
 	f := &facts{namespaces: map[string]*corev1.Namespace{}, second: map[string]bool{}}
-	for _, o := range w.Objects() {
-		switch o := o.(type) {
-		case *corev1.Namespace:
-			f.namespaces[o.Name] = o
-		case *corev1.Pod:
-			for i, ip := range o.Status.PodIPs {
-				if i > 0 {
-					f.second[o.Namespace+"/"+ip.IP] = true
-				}
+	namespaces, err := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for i := range namespaces.Items {
+		f.namespaces[namespaces.Items[i].Name] = &namespaces.Items[i]
+	}
+	pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, pod := range pods.Items {
+		for i, ip := range pod.Status.PodIPs {
+			if i > 0 {
+				f.second[pod.Namespace+"/"+ip.IP] = true
 			}
 		}
 	}
-	return f
+	return f, nil
 }
 
 // shows tells whether a namespace exists and a Corefile lets it be seen.

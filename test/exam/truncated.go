@@ -1,0 +1,69 @@
+package exam
+
+import (
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"github.com/nameplane/nameplane/test/world"
+)
+
+// bothFull tells whether replies that differ only in the number of records are truncated ones that are as full as they
+// can be. Records come in random order and have different lengths, so that the first few of them may be more or less.
+func (s *sitting) bothFull(both *pair, q world.Question, parts []string, theirs, ours *dns.Msg) bool {
+	if !theirs.Truncated || !ours.Truncated {
+		return false
+	}
+	for _, part := range parts {
+		if part != "answer" && part != "additional" {
+			return false
+		}
+	}
+	packet, err := q.Msg.Pack()
+	if err != nil {
+		return false
+	}
+	whole, err := both.theirs.ask("tcp", packet)
+	if err != nil {
+		return false
+	}
+	full := new(dns.Msg)
+	if full.Unpack(whole) != nil || full.Truncated {
+		return false
+	}
+	limit := dns.MinMsgSize
+	if opt := q.Msg.IsEdns0(); opt != nil {
+		limit = max(limit, int(opt.UDPSize()))
+	}
+	return isFull(full, theirs, limit) && isFull(full, ours, limit)
+}
+
+// isFull tells whether m holds nothing but records of full, and not all others would have fitted beside them.
+func isFull(full, m *dns.Msg, limit int) bool {
+	all, some := view{}.records(records(full)), view{}.records(records(m))
+	for _, r := range some {
+		i, found := slices.BinarySearch(all, r)
+		if !found {
+			return false
+		}
+		all = slices.Delete(all, i, i+1)
+	}
+	packed := m.Copy()
+	packed.Compress = true
+	for _, rr := range records(full) {
+		if _, missing := slices.BinarySearch(all, view{}.record(rr)); !missing {
+			continue
+		}
+		more := packed.Copy()
+		more.Compress = true
+		more.Answer = append(more.Answer, rr)
+		if more.Len() > limit {
+			return true
+		}
+	}
+	return false
+}
+
+func records(m *dns.Msg) []dns.RR {
+	return slices.Concat(m.Answer, m.Ns, withoutOPT(m.Extra))
+}
