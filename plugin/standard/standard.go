@@ -11,6 +11,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/bind"
 	"github.com/nameplane/nameplane/plugin/debug"
 	"github.com/nameplane/nameplane/plugin/errors"
+	"github.com/nameplane/nameplane/plugin/forward"
 	"github.com/nameplane/nameplane/plugin/kubernetes"
 	"github.com/nameplane/nameplane/plugin/log"
 	"github.com/nameplane/nameplane/plugin/whoami"
@@ -24,6 +25,7 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		errors.Spec(),
 		log.Spec(),
 		kubernetes.Spec(pool),
+		forward.Spec(),
 		whoami.Spec(),
 	}
 }
