@@ -143,5 +143,5 @@ func (e *excess) report(now time.Time) {
 	if now.Unix() < next || !e.next.CompareAndSwap(next, now.Unix()+1) {
 		return
 	}
-	e.log.Error(fmt.Sprintf("plugin/forward: concurrent queries exceeded maximum %d; they are refused", e.max))
+	e.log.Error(fmt.Sprintf("concurrent queries exceeded maximum %d; they are refused", e.max))
 }

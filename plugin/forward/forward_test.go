@@ -208,7 +208,7 @@ func TestMaxConcurrent(t *testing.T) {
 			t.Errorf("%v, %v; want REFUSED", m, err)
 		}
 	}
-	if got := strings.Count(log.String(), "[ERROR] plugin/forward: concurrent queries exceeded maximum 1"); got != 1 {
+	if got := strings.Count(log.String(), "[ERROR] concurrent queries exceeded maximum 1"); got != 1 {
 		t.Errorf("%d lines within a second, want 1:\n%s", got, log)
 	}
 	if got := value(t, env, "coredns_forward_max_concurrent_rejects_total", map[string]string{}); got != 3 {

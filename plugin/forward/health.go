@@ -75,13 +75,13 @@ func (u *upstream) healthy() bool {
 	err := u.probe()
 	if err == nil {
 		if u.fails.Swap(0) > u.maxFails {
-			u.log.Info(fmt.Sprintf("plugin/forward: upstream %s is up again", u.to))
+			u.log.Info(fmt.Sprintf("upstream %s is up again", u.to))
 		}
 		return true
 	}
 	u.meter.checkFailed()
 	if u.fails.Add(1) == u.maxFails+1 {
-		u.log.Warn(fmt.Sprintf("plugin/forward: upstream %s is down, %d health checks failed: %v", u.to, u.maxFails+1, err))
+		u.log.Warn(fmt.Sprintf("upstream %s is down, %d health checks failed: %v", u.to, u.maxFails+1, err))
 	}
 	return false
 }
