@@ -16,18 +16,26 @@ type corefile struct {
 	// cache tells that CoreDNS runs the text as it stands, with "cache", of which Nameplane has none.
 	cache bool
 
-	zone   string                       // cluster zone of the kubernetes directive
-	pods   string                       // mode of pods' names
-	labels bool                         // namespace_labels: CoreDNS does not filter reverse names by it
-	shows  func(*corev1.Namespace) bool // whether a namespace is answered; nil: all are
-	falls  []string                     // zones that fall through to what is behind kubernetes
-	relays bool                         // a forward directive is behind kubernetes, else nothing
+	zone    string                       // cluster zone of the kubernetes directive
+	reverse []string                     // its reverse zones
+	pods    string                       // mode of pods' names
+	labels  bool                         // namespace_labels: CoreDNS does not filter reverse names by it
+	shows   func(*corev1.Namespace) bool // whether a namespace is answered; nil: all are
+	falls   []string                     // zones that fall through to what is behind kubernetes
+	relays  bool                         // a forward directive is behind kubernetes, else nothing
 }
 
 const source = "kubeconfig {KUBECONFIG}\n"
 
 func corefiles() []corefile {
-	return append(stockCorefiles(), optionCorefiles()...)
+	all := append(stockCorefiles(), optionCorefiles()...)
+	for i := range all {
+		all[i].zone = world.Zone
+		if all[i].reverse == nil {
+			all[i].reverse = []string{"in-addr.arpa.", "ip6.arpa."}
+		}
+	}
+	return all
 }
 
 // stock is what kubeadm installs; addresses are loopback's.
@@ -60,7 +68,7 @@ const stock = `.:{PORT} {
 
 func stockCorefiles() []corefile {
 	kubeadm := corefile{
-		name: "kubeadm", text: withoutCache(stock), zone: world.Zone, pods: "insecure",
+		name: "kubeadm", text: withoutCache(stock), pods: "insecure",
 		falls: []string{"in-addr.arpa.", "ip6.arpa."}, relays: true,
 	}
 	cached := kubeadm
@@ -87,19 +95,19 @@ func optionCorefiles() []corefile {
 		return ". {\nbind 127.0.0.1\nerrors\nloadbalance\nkubernetes cluster.local" + reverse + "{\n" + source + options + "\n}\nforward . {UPSTREAM}\n}\n"
 	}
 	return []corefile{
-		{name: "verified", text: block("pods verified\nttl 3600"), zone: world.Zone, pods: "verified"},
-		{name: "pod-names", text: strings.Replace(block("pods disabled\nendpoint_pod_names"), ".", "cluster.local in-addr.arpa ip6.arpa", 1), zone: world.Zone},
-		{name: "noendpoints", text: relay("noendpoints"), zone: world.Zone, relays: true},
-		{name: "ignore-empty", text: block("ignore empty_service\nttl 0\npods insecure"), zone: world.Zone, pods: "insecure"},
-		{name: "namespaces", text: relay("namespaces default svc test-1\npods verified\nfallthrough"), zone: world.Zone, pods: "verified",
+		{name: "verified", text: block("pods verified\nttl 3600"), pods: "verified"},
+		{name: "pod-names", text: strings.Replace(block("pods disabled\nendpoint_pod_names"), ".", "cluster.local in-addr.arpa ip6.arpa", 1)},
+		{name: "noendpoints", text: relay("noendpoints"), relays: true},
+		{name: "ignore-empty", text: block("ignore empty_service\nttl 0\npods insecure"), pods: "insecure"},
+		{name: "namespaces", text: relay("namespaces default svc test-1\npods verified\nfallthrough"), pods: "verified",
 			shows: inNamespaces("default", "svc", "test-1"), falls: []string{"."}, relays: true},
-		{name: "namespace-labels", text: block("namespace_labels team=red\npods insecure\nttl 1"), zone: world.Zone, pods: "insecure", labels: true,
+		{name: "namespace-labels", text: block("namespace_labels team=red\npods insecure\nttl 1"), pods: "insecure", labels: true,
 			shows: func(ns *corev1.Namespace) bool { return ns.Labels["team"] == "red" }},
-		{name: "labels", text: relay("labels tier in (front, middle)\npods verified\nendpoint_pod_names"), zone: world.Zone, pods: "verified", relays: true},
-		{name: "zonal", text: relay("zonal\nfallthrough cluster.local\npods insecure"), zone: world.Zone, pods: "insecure", falls: []string{world.Zone}, relays: true},
-		{name: "blocks", text: blocks, zone: world.Zone, pods: "insecure", falls: []string{"10.in-addr.arpa.", "d.f.ip6.arpa."}, relays: true},
+		{name: "labels", text: relay("labels tier in (front, middle)\npods verified\nendpoint_pod_names"), pods: "verified", relays: true},
+		{name: "zonal", text: relay("zonal\nfallthrough cluster.local\npods insecure"), pods: "insecure", falls: []string{world.Zone}, relays: true},
+		{name: "blocks", text: blocks, reverse: []string{"10.in-addr.arpa.", "d.f.ip6.arpa."}, pods: "insecure", falls: []string{"10.in-addr.arpa.", "d.f.ip6.arpa."}, relays: true},
 		// On all addresses, because a block that binds has no NS records.
-		{name: "name-servers", text: ".:{PORT} {\nkubernetes cluster.local" + reverse + "{\n" + source + "ttl 3000\n}\n}\n", zone: world.Zone},
+		{name: "name-servers", text: ".:{PORT} {\nkubernetes cluster.local" + reverse + "{\n" + source + "ttl 3000\n}\n}\n"},
 	}
 }
 

@@ -116,12 +116,17 @@ func (d *difference) denialParts() []string {
 
 // deniedAboveOthers is D1: CoreDNS denies a name below which others exist, or one that has other types.
 func (d *difference) deniedAboveOthers() bool {
-	labels, ok := d.labels()
-	if !ok || !isNoData(d.ours) || !d.denies(d.theirs) || !d.only(d.denialParts()...) {
+	if !isNoData(d.ours) || !d.denies(d.theirs) || !d.only(d.denialParts()...) {
 		return false
 	}
+	if slices.Contains(d.corefile.reverse, d.name()) {
+		return d.qtype() == dns.TypeTXT
+	}
+	labels, ok := d.labels()
 	n := len(labels)
 	switch {
+	case !ok:
+		return false
 	case n == 1 && labels[0] == "dns":
 		return true
 	case n == 2 && labels[0] == "ns" && labels[1] == "dns":
@@ -143,18 +148,23 @@ func (d *difference) startOfNothing() bool {
 		return false
 	}
 	witness := d.ask(d.name(), dns.TypePTR)
-	return witness != nil && (witness.Rcode == dns.RcodeNameError || d.fallsThrough())
+	if witness == nil {
+		return false
+	}
+	if d.corefile.labels { // D9
+		witness.Answer = slices.DeleteFunc(witness.Answer, func(rr dns.RR) bool { return !d.isShown(rr) })
+	}
+	return d.denies(witness) || len(witness.Answer) == 0 && witness.Rcode == dns.RcodeSuccess && d.corefile.labels
 }
 
 // mixedCase is D3: CoreDNS does not know the zone's own NS and ns.dns in mixed case.
 func (d *difference) mixedCase() bool {
-	labels, ok := d.labels()
-	asked := d.question.Question[0].Name
-	if !ok || asked == d.name() {
+	if d.question.Question[0].Name == d.name() {
 		return false
 	}
-	apex := len(labels) == 0 && d.qtype() == dns.TypeNS
-	if !apex && !slices.Equal(labels, []string{"ns", "dns"}) {
+	labels, ok := d.labels()
+	apex := ok && len(labels) == 0 || slices.Contains(d.corefile.reverse, d.name())
+	if !(apex && d.qtype() == dns.TypeNS) && !(ok && slices.Equal(labels, []string{"ns", "dns"})) {
 		return false
 	}
 	witness := d.ask(d.name(), d.qtype())

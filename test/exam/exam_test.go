@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,7 +48,7 @@ func TestQuestions(t *testing.T) {
 	for i := range uint64(worlds) {
 		w := world.New(seed + i)
 		r := newRoom(t, seed+i)
-		r.cluster.Load(t, append(withoutFQDN(w.Objects()), thisHost(t)...)...)
+		r.cluster.Load(t, append(undisputed(w.Objects()), thisHost(t)...)...)
 		facts, err := readFacts(t.Context(), r.cluster.Client())
 		if err != nil {
 			t.Fatal(err)
@@ -69,12 +68,28 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
-// withoutFQDN leaves slices of host names out; TestHostNames is about those.
-func withoutFQDN(objects []runtime.Object) []runtime.Object {
-	return slices.DeleteFunc(objects, func(o runtime.Object) bool {
+// undisputed leaves out what TestProposals is about: slices of host names, and pods whose name has a dot as the names
+// of endpoints.
+func undisputed(objects []runtime.Object) []runtime.Object {
+	var kept []runtime.Object
+	for _, o := range objects {
 		slice, ok := o.(*discoveryv1.EndpointSlice)
-		return ok && slice.AddressType == discoveryv1.AddressTypeFQDN
-	})
+		if !ok {
+			kept = append(kept, o)
+			continue
+		}
+		if slice.AddressType == discoveryv1.AddressTypeFQDN {
+			continue
+		}
+		slice = slice.DeepCopy()
+		for i := range slice.Endpoints {
+			if ref := slice.Endpoints[i].TargetRef; ref != nil {
+				ref.Name = strings.ReplaceAll(ref.Name, ".", "-")
+			}
+		}
+		kept = append(kept, slice)
+	}
+	return kept
 }
 
 // seed is drawn unless the environment names one.
