@@ -248,3 +248,31 @@ func backward(list []string) []string {
 	slices.Reverse(out)
 	return out
 }
+
+// TestLabelsOfDerivedSlices: a derived slice has its service's labels, as the controller's have, so a selector takes
+// both or none; the pods' labels don't matter to it.
+func TestLabelsOfDerivedSlices(t *testing.T) {
+	t.Parallel()
+	const text = `
+apiVersion: v1
+kind: ServiceList
+items:
+- {metadata: {name: in, labels: {tier: front}}, spec: {clusterIP: None, selector: {app: web}}}
+- {metadata: {name: out}, spec: {clusterIP: None, selector: {app: web}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+status: {podIP: 10.244.0.1}
+`
+	r := everything()
+	var err error
+	if r.labels, err = labels.Parse("tier=front"); err != nil {
+		t.Fatal(err)
+	}
+	store, _ := load(t, r, text)
+	want := "endpoint in 10.244.0.1 pod web\nnamespace\nreverse 10.244.0.1 in\nservice in headless"
+	if got := conformance.View(store, "default", "10.244.0.1"); got != want {
+		t.Errorf("the store holds\n%s\nwant\n%s", got, want)
+	}
+}

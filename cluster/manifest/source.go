@@ -138,7 +138,7 @@ func (s *source) watcher(ctx context.Context) (<-chan fsnotify.Event, <-chan err
 		s.log.Warn("watching manifests: no events from the file system", "error", err, "look", s.poll)
 		return nil, nil, func([]string) bool { return false }
 	}
-	context.AfterFunc(ctx, func() { _ = w.Close() })
+	context.AfterFunc(ctx, func() { _ = w.Close() }) // nothing to lose: it only reads
 	// watch follows exactly these folders; it tells whether one of them is new.
 	watch := func(folders []string) (news bool) {
 		wanted := map[string]bool{}

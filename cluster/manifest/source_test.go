@@ -388,3 +388,31 @@ func TestEndingPod(t *testing.T) {
 	remove(t, folder+"/known.yaml")
 	await(t, store, "gone", func() bool { return view(store) == "namespace\nservice a headless" })
 }
+
+// TestNeverListed: a store is not synced by what could not be read yet.
+func TestNeverListed(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	write(t, top+"/there/a.yaml", headless("a"))
+	write(t, top+"/late/b.yaml", headless("b"))
+	opened, err := Open(cluster.Origin{Manifests: []string{top + "/there", top + "/late"}}, cluster.Needs{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := opened.(*source)
+	store, w := cluster.NewStore()
+	w.Expect(s.String(), s.rules.kinds()...)
+	apply := &applier{writer: w, log: s.log, rules: s.rules}
+	unwatched := func([]string) bool { return false }
+
+	remove(t, top+"/late")
+	s.read(apply, unwatched)
+	if st := store.Status(); st.Synced || !strings.Contains(st.Failure, "late: no such file") {
+		t.Errorf("one folder is missing: %+v", st)
+	}
+	write(t, top+"/late/b.yaml", headless("b"))
+	s.read(apply, unwatched)
+	if !store.Synced() || !has(store, "default", "a")() || !has(store, "default", "b")() || store.Status().Failure != "" {
+		t.Errorf("all folders are there: %+v", store.Status())
+	}
+}
