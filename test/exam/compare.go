@@ -80,7 +80,8 @@ func (v view) records(section []dns.RR) []string {
 }
 
 // record is a record as text. The serial of an SOA is left out: it is the second of the last change that a server heard
-// of, and two servers hear of a change in different seconds.
+// of, and two servers hear of a change in different seconds. So
+// is the port in what whoami answers: the one that the question came from.
 func (v view) record(rr dns.RR) string {
 	rr = dns.Copy(rr)
 	if soa, ok := rr.(*dns.SOA); ok {
@@ -88,6 +89,9 @@ func (v view) record(rr dns.RR) string {
 		if v.cached {
 			soa.Minttl = 0
 		}
+	}
+	if srv, ok := rr.(*dns.SRV); ok && srv.Target == "." {
+		srv.Port = 0
 	}
 	if v.cached {
 		rr.Header().Ttl = 0

@@ -22,7 +22,7 @@ type difference struct {
 // declared returns which deliberate difference (D1 to D14 of the design, section 7) explains d: the first one whose
 // whole condition holds, or "" when none does.
 func declared(d *difference) string {
-	if len(d.question.Question) != 1 || d.question.Question[0].Qclass != dns.ClassINET {
+	if len(d.question.Question) != 1 {
 		return ""
 	}
 	for _, rule := range []struct {
@@ -205,6 +205,10 @@ func (d *difference) hiddenNamespaces() bool {
 	shown.Answer = slices.DeleteFunc(shown.Answer, func(rr dns.RR) bool { return !d.isShown(rr) })
 	if len(shown.Answer) == len(d.theirs.Answer) {
 		return false
+	}
+	if len(shown.Answer) == 0 && len(d.ours.Answer) > 0 {
+		// Behind the hidden service's virtual IP, endpoints of the same address come to light.
+		return len(d.theirs.Answer) == 1 && d.only("answer") && !slices.ContainsFunc(d.ours.Answer, func(rr dns.RR) bool { return !d.isShown(rr) })
 	}
 	if len(shown.Answer) == 0 {
 		return d.ours.Rcode == dns.RcodeNameError && isNegative(d.ours) && d.only("rcode", "answer", "authority")
