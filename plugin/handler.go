@@ -44,7 +44,8 @@ type Runner interface {
 	Run(ctx context.Context) error
 }
 
-// Readier is a Handler that may not be able to answer yet. Ready is nil, or says what is waited for.
+// Readier is a Handler that may not be able to answer yet. Ready is nil, or says what is waited for. It is a pointer, since
+// two of one name have to be told apart.
 type Readier interface {
 	Ready() error
 }
