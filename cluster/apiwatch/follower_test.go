@@ -224,6 +224,12 @@ func TestFollow(t *testing.T) {
 			asked:    [][]string{{}, {"sendInitialEvents=true"}, {"sendInitialEvents=true"}, {"sendInitialEvents=true"}},
 		},
 		{
+			name:     "initial events that end before their end are no list",
+			script:   []answer{func(w *reply) { w.event("ADDED", service("c", "6")) }, begin(resume)},
+			services: "a b z",
+			logged:   []string{"ended the list before its last object", "following again after"},
+		},
+		{
 			name: "a list cut within an object",
 			script: []answer{
 				noWatchList, func(w *reply) { b := listed("10", "a", "b"); w.raw(b[:len(b)-9]); w.cut() },

@@ -127,6 +127,12 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%d requests in %s with 20 a second", len(api.asked()), took)
 		}
 	})
+	t.Run("requests at a time, with a watch after a list", func(t *testing.T) {
+		t.Parallel()
+		api := newFakeAPI(t, noWatchList, func(w *reply) { w.list("10", "a") }, resume)
+		r := start(t, cluster.Origin{Endpoint: api.URL, MaxInflight: 1}, cluster.Telemetry{}, quickPace())
+		await(t, "every kind in spite of watches that stay open", func() bool { return r.store.Synced() && r.services() == "a z" })
+	})
 	t.Run("requests at a time", func(t *testing.T) {
 		t.Parallel()
 		var now, most atomic.Int32

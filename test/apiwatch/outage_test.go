@@ -92,16 +92,15 @@ func newGate(t *testing.T, c *kube.Cluster) (g *gate, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g = &gate{address: "127.0.0.1:0", conns: map[net.Conn]func(){}}
+	entry := config.Clusters[config.Contexts[config.CurrentContext].Cluster]
+	server, err := url.Parse(entry.Server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g = &gate{address: "127.0.0.1:0", target: server.Host, conns: map[net.Conn]func(){}}
 	g.open(t)
 	t.Cleanup(g.shut)
-	for _, cluster := range config.Clusters {
-		server, err := url.Parse(cluster.Server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.target, cluster.Server = server.Host, "https://"+g.address
-	}
+	entry.Server = "https://" + g.address
 	path = filepath.Join(t.TempDir(), "kubeconfig")
 	if err := clientcmd.WriteToFile(*config, path); err != nil {
 		t.Fatal(err)
