@@ -43,6 +43,7 @@ func (k *Kubernetes) Serve(ctx context.Context, x *plugin.Exchange) error {
 	if !ok {
 		return x.Next(ctx)
 	}
+	x.Live = true // the store is the cache: a change is to be seen at once
 	if t := x.Query.Type; t == dns.TypeAXFR || t == dns.TypeIXFR {
 		x.Reply.Start(&x.Query, dns.RcodeRefused)
 		return nil
@@ -69,6 +70,7 @@ func (k *Kubernetes) nameError(ctx context.Context, x *plugin.Exchange, l *looku
 	synced := k.store.Synced()
 	if k.fall.Contains(&x.Query) && (synced || !x.Query.IsReverse()) {
 		x.Reply.Reset()
+		x.Live = false
 		return x.Next(ctx)
 	}
 	if !synced {
