@@ -24,6 +24,22 @@ type Env struct {
 	Listen   *Listen              // how the block's sockets are opened
 	Instance Instance             // all blocks; not before Start
 	Now      func() time.Time     // the clock
+	Keeper   Keeper               // what outlives a reload: see Keep
+}
+
+// Keeper finds what an earlier instance made.
+type Keeper interface {
+	Keep(key string, make func() any) any
+}
+
+// Keep is what an earlier instance's directive made under this key, or else what make makes. It is found again while
+// the text of the directive, of everything behind it in the chain, and the block's keys and listeners stay the same: what
+// was learnt from other directives is not to outlive them. Old and new instance share it for a moment.
+func (e *Env) Keep(key string, make func() any) any {
+	if e.Keeper == nil {
+		return make()
+	}
+	return e.Keeper.Keep(key, make)
 }
 
 // Listen is what directives may say of a server block's sockets.

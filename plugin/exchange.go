@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"time"
@@ -49,6 +50,7 @@ type Exchange struct {
 	Server    string // the listener, "dns://:53", as metrics label it
 	Zone      string // the key of the server block that answers, "cluster.local."; empty when there is none
 	Depth     int    // how many questions of ours led to this one; 0 for a client's
+	Live      bool   // the answer is read from live data: nothing may keep it
 
 	host    Host
 	chain   []Handler
@@ -58,7 +60,7 @@ type Exchange struct {
 
 // Begin puts x at the head of a chain.
 func (x *Exchange) Begin(host Host, chain []Handler) {
-	x.host, x.chain, x.at, x.blocked = host, chain, 0, false
+	x.host, x.chain, x.at, x.blocked, x.Live = host, chain, 0, false, false
 }
 
 // Next hands x to the handler behind the one that calls.
@@ -97,6 +99,31 @@ func (x *Exchange) Resolve(ctx context.Context, name wire.Name, qtype uint16) (*
 	}
 	return x.host.Resolve(ctx, x, name, qtype)
 }
+
+// Detach makes an Exchange of its own for x's question and the rest of the chain, behind the handler that calls: for work
+// that outlives Serve, such as refreshing what is kept. Whoever calls sets Now. Its reply goes to nobody, and it counts
+// as one by TCP, whatever x came by, so that no reply is cut for a client's sake. Block is free, hence the caller bounds
+// how many there are.
+func (x *Exchange) Detach() (*Exchange, error) {
+	d := &Exchange{
+		Now: x.Now, Client: x.Client, Local: x.Local, Transport: TCP, Shard: x.Shard,
+		Server: x.Server, Zone: x.Zone, Depth: x.Depth,
+		chain: x.chain, at: x.at,
+	}
+	if x.host != nil {
+		d.host = detached{x.host}
+	}
+	if err := d.Query.Parse(bytes.Clone(x.Query.Packet())); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// detached is the Host of an Exchange that holds no socket.
+type detached struct{ Host }
+
+// Yield has nothing to hand over.
+func (detached) Yield(*Exchange) error { return nil }
 
 // Limit is the size in bytes up to which the client takes a reply.
 func (x *Exchange) Limit() int {

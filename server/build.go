@@ -14,13 +14,15 @@ import (
 type builder struct {
 	options  *Options
 	file     *corefile.File
+	before   map[string]any // what the instance that answers keeps
 	made     *instance
 	problems corefile.Errors
 }
 
-// build returns the instance of a file, or everything that is wrong with the file.
-func build(file *corefile.File, o *Options, m *meters) (*instance, error) {
-	b := &builder{options: o, file: file, made: &instance{}}
+// build returns the instance of a file, or everything that is wrong with the file. It takes over what another instance
+// kept.
+func build(file *corefile.File, o *Options, m *meters, kept map[string]any) (*instance, error) {
+	b := &builder{options: o, file: file, before: kept, made: &instance{kept: map[string]any{}}}
 	if len(file.Blocks) == 0 {
 		return nil, &corefile.Error{Pos: corefile.Position{File: file.Name, Line: 1},
 			Problem: `no server block; write at least ".:53 { ... }"`}
@@ -45,11 +47,12 @@ func (b *builder) block(text *corefile.Block) {
 	}
 	b.unknown(text)
 	env := b.env(made)
-	for _, spec := range b.options.Specs {
+	for i, spec := range b.options.Specs {
 		lines := linesOf(text, spec.Name)
 		if len(lines) == 0 {
 			continue
 		}
+		env.Keeper = b.keeper(env, b.options.Specs[i:], text)
 		h, err := b.directive(env, spec, lines)
 		b.problems.Join(err)
 		if err == nil && h != nil {

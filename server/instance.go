@@ -19,6 +19,7 @@ type instance struct {
 	parts  []part
 	pages  []*page
 	tables map[address]*table
+	kept   map[string]any // what the next instance may take over: see keeper
 }
 
 // block is a server block: its chain is built once and shared by all its keys.

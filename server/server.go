@@ -119,7 +119,7 @@ func New(file *corefile.File, options Options) (*Server, error) {
 		listeners: map[address]*listener{},
 		web:       &web{log: options.Log, sockets: map[string]*httpSocket{}},
 	}
-	s.made, err = build(file, &s.options, m)
+	s.made, err = build(file, &s.options, m, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,10 @@ func (s *Server) Run(ctx context.Context) error {
 // Reload puts the instance of another Corefile in the place of the one that answers, between two queries. Sockets that
 // both use stay as they are. After an error the old instance answers on.
 func (s *Server) Reload(ctx context.Context, file *corefile.File) error {
-	made, err := build(file, &s.options, s.meters)
+	s.mu.Lock()
+	kept := s.made.kept
+	s.mu.Unlock()
+	made, err := build(file, &s.options, s.meters, kept)
 	if err != nil {
 		return err
 	}

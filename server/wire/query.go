@@ -231,6 +231,17 @@ func (q *Query) CD() bool { return q.bits()&bitCD != 0 }
 // AD tells whether the client understands the AD bit (RFC 6840, section 5.7).
 func (q *Query) AD() bool { return q.bits()&bitAD != 0 }
 
+// SetAD sets or clears the AD bit in the packet.
+func (q *Query) SetAD(on bool) {
+	q.packet[3] &^= bitAD
+	if on {
+		q.packet[3] |= bitAD
+	}
+	if q.msg != nil {
+		q.msg.AuthenticatedData = on
+	}
+}
+
 // Len is the size of the packet.
 func (q *Query) Len() int { return len(q.packet) }
 
