@@ -59,6 +59,20 @@ func (f *fakeAPI) asked() (list []url.Values) {
 	return list
 }
 
+// plainly is the answer of a server without watch lists that has no objects.
+func plainly(w *reply) {
+	query := w.r.URL.Query()
+	switch {
+	case query.Has("sendInitialEvents"):
+		noWatchList(w)
+	case query.Has("watch"):
+		w.raw(nil)
+		w.hang()
+	default:
+		w.list("1")
+	}
+}
+
 func emptyWatch(w *reply) {
 	w.bookmark("1", true)
 	w.hang()
