@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/miekg/dns"
 )
@@ -92,7 +93,13 @@ func (CoreDNSNext) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 		return dns.RcodeServerFailure, err
 	}
 	x.Reply.Reset()
-	return m.Rcode, w.WriteMsg(m)
+	if err := w.WriteMsg(m); err != nil {
+		return dns.RcodeServerFailure, err
+	}
+	if !wroteItself(m.Rcode) {
+		return dns.RcodeSuccess, nil // the code for "nothing was written" would make the caller write again
+	}
+	return m.Rcode, nil
 }
 
 // messageWriter is the dns.ResponseWriter of an Exchange.
@@ -116,16 +123,14 @@ func (w *messageWriter) Write(packet []byte) (int, error) {
 	return len(packet), w.WriteMsg(m)
 }
 
-func (w *messageWriter) LocalAddr() net.Addr  { return w.addr(w.x.Local.String()) }
-func (w *messageWriter) RemoteAddr() net.Addr { return w.addr(w.x.Client.String()) }
+func (w *messageWriter) LocalAddr() net.Addr  { return w.addr(w.x.Local) }
+func (w *messageWriter) RemoteAddr() net.Addr { return w.addr(w.x.Client) }
 
-func (w *messageWriter) addr(text string) net.Addr {
+func (w *messageWriter) addr(a netip.AddrPort) net.Addr {
 	if w.x.Transport == TCP {
-		a, _ := net.ResolveTCPAddr("tcp", text) // cannot fail: netip wrote the text
-		return a
+		return net.TCPAddrFromAddrPort(a)
 	}
-	a, _ := net.ResolveUDPAddr("udp", text)
-	return a
+	return net.UDPAddrFromAddrPort(a)
 }
 
 func (w *messageWriter) Close() error        { return nil }
