@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/nameplane/nameplane/server"
 )
 
 // output is what a program printed; it may be read while it is written.
@@ -150,6 +152,21 @@ func TestServe(t *testing.T) {
 	if _, err := os.Stat(pidfile); err == nil {
 		t.Error("the pidfile is still there")
 	}
+}
+
+// While it drains it answers; a second signal ends it at once.
+func TestSecondSignal(t *testing.T) {
+	page, err := server.FreePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, fmt.Sprintf(". {\n bind 127.0.0.1\n whoami\n health 127.0.0.1:%d {\n  lameduck 1h\n }\n}\n", page), "-conf", "stdin", "-p", "0")
+	port := p.await(`\.:(\d+) on 127\.0\.0\.1\nNameplane-`)
+	send(t, syscall.SIGTERM)
+	p.await(`lameduck`)
+	ask(t, port, "a.example.")
+	send(t, syscall.SIGTERM)
+	p.end(exitUsage)
 }
 
 // What -quiet leaves out are the start lines; the log goes on.

@@ -12,8 +12,10 @@ import (
 	"github.com/nameplane/nameplane/plugin/debug"
 	"github.com/nameplane/nameplane/plugin/errors"
 	"github.com/nameplane/nameplane/plugin/forward"
+	"github.com/nameplane/nameplane/plugin/health"
 	"github.com/nameplane/nameplane/plugin/kubernetes"
 	"github.com/nameplane/nameplane/plugin/log"
+	"github.com/nameplane/nameplane/plugin/ready"
 	"github.com/nameplane/nameplane/plugin/whoami"
 )
 
@@ -22,6 +24,8 @@ func List(pool *cluster.Pool) []plugin.Spec {
 	return []plugin.Spec{
 		bind.Spec(),
 		debug.Spec(),
+		ready.Spec(),
+		health.Spec(),
 		errors.Spec(),
 		log.Spec(),
 		kubernetes.Spec(pool),
