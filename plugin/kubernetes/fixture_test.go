@@ -70,8 +70,9 @@ func newBed(t testing.TB, text string, fill func(s *script)) *bed {
 
 // script puts objects into a store, as a test's text has them.
 type script struct {
-	t testing.TB
-	w *cluster.Writer
+	t       testing.TB
+	w       *cluster.Writer
+	trigger time.Time // of the slices that follow
 }
 
 func (s *script) namespaces(names ...string) {
@@ -103,7 +104,7 @@ func (s *script) service(name string, spec cluster.ServiceSpec) {
 // slice puts an endpoint slice: name is "slice.service.namespace", ports are separated by spaces, and an endpoint is an
 // address, "address=hostname" or "address~pod", and "@zone" behind it.
 func (s *script) slice(name, ports string, endpoints ...string) {
-	spec := cluster.SliceSpec{Ports: s.ports(strings.Fields(ports))}
+	spec := cluster.SliceSpec{Ports: s.ports(strings.Fields(ports)), Trigger: s.trigger}
 	spec.Name, name, _ = strings.Cut(name, ".")
 	spec.Service, spec.Namespace, _ = strings.Cut(name, ".")
 	for _, text := range endpoints {

@@ -154,7 +154,8 @@ func TestOptions(t *testing.T) {
 // TestOptionErrors: all at once, each at its line, with what would be right.
 func TestOptionErrors(t *testing.T) {
 	t.Parallel()
-	const known = "apiserver_burst, apiserver_max_inflight, apiserver_qps, endpoint, endpoint_pod_names, fallthrough, ignore, kubeconfig, labels, manifests, multicluster, namespace_labels, namespaces, noendpoints, pods, service_cidr, startup_timeout, tls, ttl, zonal"
+	const known = "apiserver_burst, apiserver_max_inflight, apiserver_qps, endpoint, endpoint_pod_names, fallthrough, ignore, kubeconfig, labels, " +
+		"manifests, multicluster, namespace_labels, namespaces, noendpoints, pods, service_cidr, startup_timeout, tls, ttl, zonal"
 	long := strings.TrimSuffix(strings.Repeat(strings.Repeat("z", 60)+".", 4), ".")
 	for _, test := range []struct {
 		why, corefile string

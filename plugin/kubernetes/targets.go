@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"cmp"
 	"iter"
+	"slices"
 
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/server/wire"
@@ -21,7 +22,8 @@ func (s *selection) services() {
 		t = new(targets)
 	}
 	t.selection = *s
-	t.refs = append(t.refs[:0], make([]wire.Ref, len(s.among))...)
+	t.refs = slices.Grow(t.refs[:0], len(s.among))[:len(s.among)]
+	clear(t.refs)
 	t.answer()
 	t.selection = selection{}
 	s.k.targets.Put(t)
