@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 
 	"github.com/nameplane/nameplane/plugin"
@@ -128,6 +129,9 @@ func sites(made *block) []*site {
 	var list []*site
 	for _, k := range made.keys {
 		for _, host := range hosts {
+			if addr, err := netip.ParseAddr(host); err == nil {
+				host = addr.String() // one spelling, in metrics and for the search of duplicates
+			}
 			list = append(list, &site{zone: k.zone, address: address{host, k.port}, block: made, at: k.at})
 		}
 	}

@@ -69,6 +69,11 @@ func TestNewReportsEverything(t *testing.T) {
 			text: "a {\n bind 127.0.0.1 127.0.0.2\n}\na {\n answer x\n}",
 			want: []string{"Corefile:4: cannot serve a. on port 53: all addresses and 127.0.0.1 overlap, the other one is at Corefile:1"},
 		},
+		{
+			name: "one address in two spellings",
+			text: "a {\n bind ::1\n}\na {\n bind 0:0::0:1\n}",
+			want: []string{"Corefile:4: cannot serve a. on port 53: it is already served at Corefile:1"},
+		},
 		{name: "bound to two addresses", text: "a {\n bind 127.0.0.1\n}\na {\n bind 127.0.0.2\n}"},
 		{name: "two ports", text: "a:53 a:54 {\n answer x\n}"},
 		{

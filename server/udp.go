@@ -25,8 +25,8 @@ const (
 )
 
 // udpSocket is one of the UDP sockets of an address, and the goroutine that reads it. It works through package net:
-// system calls of our own on a locked thread were not faster by more than the noise, neither at saturation nor at
-// 20,000 queries a second, where waking up costs most.
+// system calls of our own on a locked thread, blocking or not, cost the same within the noise for an echo (5.9 to 6.3 µs
+// of CPU at saturation, 14 to 20 µs at 20,000 queries a second, where waking up is most of it).
 type udpSocket struct {
 	listener *listener
 	conn     *net.UDPConn

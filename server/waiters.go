@@ -8,8 +8,8 @@ import (
 	"github.com/nameplane/nameplane/plugin"
 )
 
-// waiters bounds the goroutines of the process that wait for something with a query in their hands. Each holds some ten
-// kilobytes, so that a dead upstream under full load costs a known amount of memory.
+// waiters bounds the goroutines of the process that wait for something with a query in their hands. Each holds 10 KiB,
+// so that a dead upstream under full load costs a known amount of memory.
 type waiters struct {
 	max  int64
 	n    atomic.Int64
