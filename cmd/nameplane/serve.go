@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/cluster/apiwatch"
@@ -91,8 +90,7 @@ func assemble(ctx context.Context, f *flags, stdin io.Reader, stdout io.Writer) 
 	log := slog.New(newLineHandler(stdout, level))
 	registry := prometheus.NewRegistry()
 	pool := cluster.NewPool(opener(log), log.WithGroup("plugin/kubernetes"))
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		storeMetrics{pool})
+	registry.MustRegister(storeMetrics{pool})
 	options := server.Options{
 		Specs: standard.List(pool), Port: port, Version: version(), Log: log, Level: level, Metrics: registry,
 	}
