@@ -18,8 +18,8 @@ func (r *Reply) SetMsg(q *Query, m *dns.Msg) error {
 	flat.Compress = true
 	flat.Question = m.Question[:min(1, len(m.Question))]
 	flat.Rcode = m.Rcode & 0xf
-	var options []byte
-	flat.Extra, options = withoutOPT(m.Extra)
+	var opt *dns.OPT
+	flat.Extra, opt = withoutOPT(m.Extra)
 	packet, err := flat.PackBuffer(r.buf[:cap(r.buf)])
 	if err != nil {
 		return fmt.Errorf("cannot pack the reply to %s %s: %w", q.NameString(), q.TypeString(), err)
@@ -27,25 +27,43 @@ func (r *Reply) SetMsg(q *Query, m *dns.Msg) error {
 	r.Reset()
 	r.buf = packet
 	binary.BigEndian.PutUint16(r.buf, q.ID())
-	r.state, r.rcode, r.options = made, m.Rcode, options
+	r.state, r.rcode = made, m.Rcode
+	if opt != nil {
+		r.options, r.foreign, r.flags = packOptions(opt), true, uint16(opt.Hdr.Ttl)
+	}
 	r.bits = binary.BigEndian.Uint16(packet[2:])&^0xf | bitQR
 	return r.index()
 }
 
-// withoutOPT is the additional section without OPT records, and the options of the one that counts, which is the last.
-func withoutOPT(extra []dns.RR) (rest []dns.RR, options []byte) {
+// Edit changes the reply as a message. Options of its OPT record are not in the message, and stay.
+func (r *Reply) Edit(q *Query, change func(m *dns.Msg)) error {
+	m, err := r.Msg()
+	if err != nil {
+		return err
+	}
+	options := r.options
+	change(m)
+	if err := r.SetMsg(q, m); err != nil {
+		return err
+	}
+	r.options = options
+	return nil
+}
+
+// withoutOPT is the additional section without OPT records, and the one of them that counts, which is the last.
+func withoutOPT(extra []dns.RR) (rest []dns.RR, last *dns.OPT) {
 	isOPT := func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeOPT }
 	if !slices.ContainsFunc(extra, isOPT) {
 		return extra, nil
 	}
 	for _, rr := range extra {
 		if opt, ok := rr.(*dns.OPT); ok {
-			options = packOptions(opt)
+			last = opt
 		} else {
 			rest = append(rest, rr)
 		}
 	}
-	return rest, options
+	return rest, last
 }
 
 // index finds body, counts and records in a packet that was packed elsewhere.

@@ -85,17 +85,9 @@ func (r *Reply) recordEnd(i int) int {
 
 // shuffleMsg does it on the unpacked message, for everything out of the ordinary.
 func (r *Reply) shuffleMsg(q *Query) error {
-	m, err := r.Msg()
-	if err != nil {
-		return err
-	}
-	options := r.options
-	m.Answer, m.Ns, m.Extra = shuffled(m.Answer), shuffled(m.Ns), shuffled(m.Extra)
-	if err := r.SetMsg(q, m); err != nil {
-		return err
-	}
-	r.options = options
-	return nil
+	return r.Edit(q, func(m *dns.Msg) {
+		m.Answer, m.Ns, m.Extra = shuffled(m.Answer), shuffled(m.Ns), shuffled(m.Extra)
+	})
 }
 
 func shuffled(records []dns.RR) []dns.RR {
