@@ -38,36 +38,30 @@ func checkSites(sites []*site, problems *corefile.Errors) {
 		zone wire.Name
 		port uint16
 	}
-	taken := map[place]map[string]*site{} // the inner key is the host
+	taken := map[place][]*site{} // in the order of the file
 	for _, s := range sites {
 		p := place{s.zone, s.address.port}
-		if taken[p] == nil {
-			taken[p] = map[string]*site{}
-		}
-		if have := taken[p][s.address.host]; have != nil {
+		have := conflict(taken[p], s.address.host)
+		switch {
+		case have == nil:
+			taken[p] = append(taken[p], s)
+		case have.address.host == s.address.host:
 			problems.Add(s.at, "cannot serve %s: it is already served at %s", s, have.at)
-			continue
-		}
-		if have := overlap(taken[p], s.address.host); have != nil {
+		default:
 			problems.Add(s.at, "cannot serve %s: %s and %s overlap, the other one is at %s",
 				s, where(s.address.host), where(have.address.host), have.at)
-			continue
 		}
-		taken[p][s.address.host] = s
 	}
 }
 
-func overlap(hosts map[string]*site, host string) *site {
-	if host != "" {
-		return hosts[""]
-	}
-	var first *site
-	for _, s := range hosts { // the first in the file, whatever the map's order
-		if first == nil || s.at.Line < first.at.Line {
-			first = s
+// conflict is the site that leaves no room for another one on a host.
+func conflict(taken []*site, host string) *site {
+	for _, s := range taken {
+		if s.address.host == host || s.address.host == "" || host == "" {
+			return s
 		}
 	}
-	return first
+	return nil
 }
 
 func where(host string) string {

@@ -15,6 +15,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/health"
 	"github.com/nameplane/nameplane/plugin/kubernetes"
 	"github.com/nameplane/nameplane/plugin/log"
+	"github.com/nameplane/nameplane/plugin/prometheus"
 	"github.com/nameplane/nameplane/plugin/ready"
 	"github.com/nameplane/nameplane/plugin/whoami"
 )
@@ -26,6 +27,7 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		debug.Spec(),
 		ready.Spec(),
 		health.Spec(),
+		prometheus.Spec(),
 		errors.Spec(),
 		log.Spec(),
 		kubernetes.Spec(pool),
