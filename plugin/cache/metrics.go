@@ -1,0 +1,210 @@
+package cache
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nameplane/nameplane/plugin"
+)
+
+// counter is one of the numbers that are counted.
+type counter int
+
+const (
+	requests counter = iota
+	hitsPositive
+	hitsNegative
+	misses
+	prefetches
+	drops
+	staleServed
+	evictionsPositive
+	evictionsNegative
+	live
+	counterNum
+)
+
+func hitsOf(c class) counter { return hitsPositive + counter(c) }
+
+// evictionsOf takes an index over classes.
+func evictionsOf(c int) counter { return evictionsPositive + counter(c) }
+
+// counters are what one socket's goroutine counts; it fills cache lines of its own.
+type counters struct {
+	n [counterNum]atomic.Uint64
+	_ [128 - 8*counterNum]byte
+}
+
+func (c *counters) inc(which counter) { c.n[which].Add(1) }
+
+func (c *counters) add(which counter, n int) {
+	if n > 0 {
+		c.n[which].Add(uint64(n))
+	}
+}
+
+// labels are those of CoreDNS; the view is that of the directive view.
+type labels struct{ server, zones, view string }
+
+// account is what was counted under the same labels since the process started, over reloads.
+type account struct {
+	shards []counters
+	stores []*store // guarded by collector.mu; the last one counts
+}
+
+func (a *account) total(which counter) (sum uint64) {
+	for i := range a.shards {
+		sum += a.shards[i].n[which].Load()
+	}
+	return sum
+}
+
+// meters are the accounts of one directive: one for each listener of its block.
+type meters struct {
+	collector *collector
+	servers   []string
+	accounts  []*account
+}
+
+func newMeters(env *plugin.Env, zones plugin.Zones) (*meters, error) {
+	c, err := plugin.Register(env.Metrics, newCollector())
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(zones))
+	for i, zone := range zones {
+		names[i] = zone.String()
+	}
+	m := &meters{collector: c, servers: env.Servers}
+	for _, server := range env.Servers {
+		m.accounts = append(m.accounts, c.account(labels{server: server, zones: strings.Join(names, ",")}, env.Shards))
+	}
+	return m, nil
+}
+
+// of is where to count for x.
+func (m *meters) of(x *plugin.Exchange) *counters {
+	for i, server := range m.servers {
+		if server == x.Server {
+			return &m.accounts[i].shards[x.Shard]
+		}
+	}
+	return &m.accounts[0].shards[x.Shard]
+}
+
+// attach shows a store's size; until detach, or until another one is attached.
+func (m *meters) attach(s *store) {
+	m.collector.mu.Lock()
+	defer m.collector.mu.Unlock()
+	for _, a := range m.accounts {
+		a.stores = append(a.stores, s)
+	}
+}
+
+// detach takes back one attach, if there was one.
+func (m *meters) detach(s *store) {
+	m.collector.mu.Lock()
+	defer m.collector.mu.Unlock()
+	for _, a := range m.accounts {
+		if i := slices.Index(a.stores, s); i >= 0 {
+			a.stores = slices.Delete(a.stores, i, i+1)
+		}
+	}
+}
+
+// collector shows the accounts of all cache directives. Numbers are summed up when they are asked for.
+type collector struct {
+	mu       sync.Mutex
+	accounts map[labels]*account // guarded by mu
+	descs    []*prometheus.Desc
+}
+
+// figure is a metric that sums up counters, or one of two classes.
+type figure struct {
+	name, help string
+	counter    counter
+	byClass    bool
+}
+
+// figures are CoreDNS's counters, and one of ours.
+func figures() []figure {
+	return []figure{
+		{"coredns_cache_requests_total", "The count of cache requests.", requests, false},
+		{"coredns_cache_hits_total", "The count of cache hits.", hitsPositive, true},
+		{"coredns_cache_misses_total", "The count of cache misses. Deprecated, derive misses from cache hits/requests counters.", misses, false},
+		{"coredns_cache_prefetch_total", "The number of times the cache has prefetched a cached item.", prefetches, false},
+		{"coredns_cache_drops_total", "The number of replies that are not cached, because they answer another question.", drops, false},
+		{"coredns_cache_served_stale_total", "The number of requests served from stale cache entries.", staleServed, false},
+		{"coredns_cache_evictions_total", "The count of cache evictions.", evictionsPositive, true},
+		{"nameplane_cache_live_total", "The count of misses answered from live data, which is never cached.", live, false},
+	}
+}
+
+func newCollector() *collector {
+	c := &collector{accounts: map[labels]*account{}}
+	plain, typed := []string{"server", "zones", "view"}, []string{"server", "type", "zones", "view"}
+	for _, f := range figures() {
+		names := plain
+		if f.byClass {
+			names = typed
+		}
+		c.descs = append(c.descs, prometheus.NewDesc(f.name, f.help, names, nil))
+	}
+	c.descs = append(c.descs,
+		prometheus.NewDesc("coredns_cache_entries", "The number of elements in the cache.", typed, nil),
+		prometheus.NewDesc("nameplane_cache_bytes", "The number of bytes that the elements in the cache take, about.", plain, nil))
+	return c
+}
+
+func (c *collector) account(l labels, shards int) *account {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.accounts[l] == nil {
+		c.accounts[l] = &account{shards: make([]counters, max(1, shards))}
+	}
+	return c.accounts[l]
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for l, a := range maps.All(c.accounts) {
+		for n, f := range figures() {
+			if !f.byClass {
+				out <- prometheus.MustNewConstMetric(c.descs[n], prometheus.CounterValue, float64(a.total(f.counter)), l.server, l.zones, l.view)
+				continue
+			}
+			for class := range classes {
+				out <- prometheus.MustNewConstMetric(c.descs[n], prometheus.CounterValue,
+					float64(a.total(f.counter+counter(class))), l.server, class.String(), l.zones, l.view)
+			}
+		}
+		c.collectSize(out, l, a)
+	}
+}
+
+// collectSize shows the size of the store in use; a directive that is gone has none.
+func (c *collector) collectSize(out chan<- prometheus.Metric, l labels, a *account) {
+	if len(a.stores) == 0 {
+		return
+	}
+	s := a.stores[len(a.stores)-1]
+	entries, bytes := c.descs[len(c.descs)-2], c.descs[len(c.descs)-1]
+	for class := range classes {
+		out <- prometheus.MustNewConstMetric(entries, prometheus.GaugeValue, float64(s.entries[class].Load()), l.server, class.String(), l.zones, l.view)
+	}
+	out <- prometheus.MustNewConstMetric(bytes, prometheus.GaugeValue, float64(s.bytes.Load()), l.server, l.zones, l.view)
+}
