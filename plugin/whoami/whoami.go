@@ -57,14 +57,14 @@ func (Handler) Serve(_ context.Context, x *plugin.Exchange) error {
 	if x.Transport == plugin.TCP {
 		label = "_tcp"
 	}
-	if len(x.Query.Name())+1+len(label) > wire.MaxName {
-		return nil
+	if len(x.Query.Name())+1+len(label) <= wire.MaxName {
+		r.OpenBelow(label, wire.QuestionName, dns.TypeSRV, 0)
+		r.Uint16(0) // priority
+		r.Uint16(0) // weight
+		r.Uint16(x.Client.Port())
+		r.Text(string(wire.Root))
+		r.Close()
 	}
-	r.OpenBelow(label, wire.QuestionName, dns.TypeSRV, 0)
-	r.Uint16(0) // priority
-	r.Uint16(0) // weight
-	r.Uint16(x.Client.Port())
-	r.Text(string(wire.Root))
-	r.Close()
+	r.SetClass(x.Query.Class)
 	return nil
 }

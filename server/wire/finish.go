@@ -60,9 +60,14 @@ func (r *Reply) truncate(limit int) {
 	r.bits |= bitTC
 }
 
-// opt appends the OPT record: the client's size and flags, version 0, and options that the reply brought itself.
+// opt appends the OPT record: the client's size and flags, version 0, and options that the reply brought itself. As in
+// CoreDNS, the reserved flags are those of the server that was asked, where it is one that knows EDNS.
 func (r *Reply) opt(e *EDNS) {
+	const do = 1 << 15
 	flags := e.Flags & 0xff00
+	if r.foreign {
+		flags = r.flags&0xff00&^do | e.Flags&do
+	}
 	r.buf = append(r.buf, 0, 0, byte(dns.TypeOPT), byte(e.Size>>8), byte(e.Size),
 		byte(r.rcode>>4), 0, byte(flags>>8), 0,
 		byte(len(r.options)>>8), byte(len(r.options)))

@@ -97,6 +97,7 @@ func (r *Reply) takeOPT() bool {
 			return false
 		}
 		r.rcode |= int(r.buf[at+5]) << 4
+		r.foreign, r.flags = true, binary.BigEndian.Uint16(r.buf[at+7:])
 		r.options = append(r.options, r.buf[at+optSize:]...)
 		r.counts[Additional]--
 		r.buf, r.records = r.buf[:at], r.records[:i]

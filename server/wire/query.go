@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 
@@ -170,6 +171,14 @@ func (q *Query) strange() error {
 		return ErrFormat
 	case len(m.Question) == 0:
 		return ErrQuestion
+	}
+	if !bytes.HasPrefix(q.packet, q.head) {
+		// A pointer in the question may lead into the header: forwarded under another ID, it would be another name.
+		packet, err := m.Pack()
+		if err != nil {
+			return ErrFormat
+		}
+		q.packet = packet
 	}
 	q.msg = m
 	if opt := m.IsEdns0(); opt != nil {

@@ -67,6 +67,13 @@ func (r *Reply) SetTTL(ttl uint32) {
 	}
 }
 
+// SetClass gives every record the same class.
+func (r *Reply) SetClass(class uint16) {
+	for _, at := range r.records {
+		binary.BigEndian.PutUint16(r.buf[r.fixed(int(at))+2:], class)
+	}
+}
+
 // Data is the record's data as it stands in the reply; valid until the reply changes.
 func (r *Reply) Data(record Record) []byte { return r.buf[record.Data:][:record.Size] }
 

@@ -48,6 +48,8 @@ type Reply struct {
 	bits    uint16 // flags, without the rcode
 	rcode   int
 	options []byte // of the OPT record, wire form
+	foreign bool   // an OPT record came with somebody else's message, which flags is of
+	flags   uint16 // of that OPT record
 	rdata   int    // of the open record, where its length stands
 	targets targets
 }
@@ -60,7 +62,7 @@ func (r *Reply) Reset() {
 	}
 	r.buf, r.records, r.options = r.buf[:0], r.records[:0], nil
 	r.counts, r.section, r.state, r.bits, r.rcode = [3]int{}, Answer, unmade, 0, 0
-	r.targets.n = 0
+	r.targets.n, r.foreign, r.flags = 0, false, 0
 }
 
 // Start makes an empty reply to q with this rcode; what was there is forgotten (RFC 1035, section 4.1.1; RD and CD are
