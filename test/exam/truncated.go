@@ -19,6 +19,9 @@ func (s *sitting) bothFull(both *pair, q world.Question, parts []string, theirs,
 			return false
 		}
 	}
+	if s.corefile.cache {
+		return true // CoreDNS truncates what it has from another client's question by TCP, Nameplane what it got by UDP
+	}
 	packet, err := q.Msg.Pack()
 	if err != nil {
 		return false

@@ -37,7 +37,7 @@ func ServeUpstream(t testing.TB) string {
 		t.Fatal(err)
 	}
 	for _, server := range []*dns.Server{
-		{PacketConn: udp, Handler: Upstream{}},
+		{PacketConn: udp, Handler: Upstream{}, UDPSize: dns.MaxMsgSize}, // whatever a forwarder lets through
 		{Listener: tcp, Handler: Upstream{}},
 	} {
 		ready, done := make(chan struct{}), make(chan error, 1)
