@@ -14,6 +14,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/forward"
 	"github.com/nameplane/nameplane/plugin/health"
 	"github.com/nameplane/nameplane/plugin/kubernetes"
+	"github.com/nameplane/nameplane/plugin/loadbalance"
 	"github.com/nameplane/nameplane/plugin/log"
 	"github.com/nameplane/nameplane/plugin/prometheus"
 	"github.com/nameplane/nameplane/plugin/ready"
@@ -30,6 +31,7 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		prometheus.Spec(),
 		errors.Spec(),
 		log.Spec(),
+		loadbalance.Spec(),
 		kubernetes.Spec(pool),
 		forward.Spec(),
 		whoami.Spec(),
