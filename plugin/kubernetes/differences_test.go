@@ -3,7 +3,10 @@ package kubernetes
 import (
 	"testing"
 
+	"github.com/miekg/dns"
+
 	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/test/block"
 )
 
 // The tests of this file are the deliberate differences from CoreDNS, each by its number in README.md.
@@ -116,6 +119,28 @@ func TestD9(t *testing.T) {
 	all.check(t, []row{
 		{why: "without a filter nothing is hidden", ask: "2.0.96.10.in-addr.arpa. PTR", want: []string{"@ 5 PTR web.hidden.svc.cluster.local."}},
 	})
+}
+
+// TestD13: an answer from the store is not for a cache to keep; one that somebody else gives may be.
+func TestD13(t *testing.T) {
+	b := newBed(t, "kubernetes cluster.local {\n fallthrough\n}", fillShop)
+	for _, test := range []struct {
+		why, name string
+		live      bool
+	}{
+		{why: "a service", name: "web.shop.svc.cluster.local.", live: true},
+		{why: "no records", name: "shop.svc.cluster.local.", live: true},
+		{why: "handed on", name: "nobody.shop.svc.cluster.local."},
+		{why: "another zone", name: "www.example.org."},
+	} {
+		x := block.NewExchange(t, test.name, dns.TypeA)
+		if err := block.Serve(x, b, block.Reply(dns.RcodeSuccess)); err != nil {
+			t.Fatal(err)
+		}
+		if x.Live != test.live {
+			t.Errorf("%s: Live is %v, want %v", test.why, x.Live, test.live)
+		}
+	}
 }
 
 // TestD14: a pod has an address of each family. CoreDNS before 1.15 answered the first only.

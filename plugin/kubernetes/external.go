@@ -140,7 +140,8 @@ func (c *chain) inside(target wire.Name) (next string, addresses []dns.RR) {
 	}
 	l := lookup{k: c.k, q: &q, r: &r, zone: c.zone, left: left}
 	l.begin()
-	n, kind := l.parse()
+	var n name
+	kind := l.parse(&n)
 	if n.svc != nil && n.svc.Type == cluster.ExternalName {
 		if n.narrowed() || !isName(n.svc.ExternalName) {
 			return "", nil

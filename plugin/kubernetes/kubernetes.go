@@ -108,7 +108,8 @@ func (l *lookup) zoneRef() wire.Ref { return l.q.ZoneRef(l.zone) }
 
 // answer appends the records of the question, and tells whether its name exists.
 func (l *lookup) answer(ctx context.Context, x *plugin.Exchange) (exists bool, err error) {
-	n, kind := l.parse()
+	var n name
+	kind := l.parse(&n)
 	if n.svc != nil && n.svc.Type == cluster.ExternalName {
 		return l.externalAnswer(ctx, x, &n)
 	}

@@ -40,49 +40,49 @@ type zonal struct {
 	prefer bool   // all endpoints when the zone has none
 }
 
-// parse reads the labels left of the zone, from right to left.
-func (l *lookup) parse() (n name, _ kind) {
+// parse reads the labels left of the zone into n, from right to left.
+func (l *lookup) parse(n *name) kind {
 	q, left := l.q, l.left
 	reverse := q.IsReverse()
 	if reverse && (left > 0 || q.Type == dns.TypePTR) { // a zone may be as small as one address
 		if addr, ok := q.Reverse(); ok {
 			n.addr = addr
-			return n, reverseName
+			return reverseName
 		}
 	}
 	if left == 0 {
-		return n, structural
+		return structural
 	}
 	top := string(q.Label(left - 1)) // does not allocate: it does not leave the function
 	switch {
 	case top == "dns-version" && left == 1:
-		return n, version
+		return version
 	case top == "dns" && left == 1:
-		return n, structural
+		return structural
 	case top == "dns" && left == 2 && string(q.Label(0)) == "ns":
-		return n, nameServer
+		return nameServer
 	case top != "svc" && top != "pod":
-		return n, unknown
+		return unknown
 	case left == 1:
-		return n, structural
+		return structural
 	case reverse:
-		return n, unknown
+		return unknown
 	}
-	return l.parseBelow(top == "pod")
+	return l.parseBelow(n, top == "pod")
 }
 
 // parseBelow reads what stands left of svc or pod: a namespace, then the service or pod, then what narrows it down.
-func (l *lookup) parseBelow(pod bool) (n name, _ kind) {
+func (l *lookup) parseBelow(n *name, pod bool) kind {
 	q, at := l.q, l.left-2
 	n.namespace = q.Span(at, at+1)
 	if !l.k.exposed(n.namespace) {
-		return n, unknown
+		return unknown
 	}
 	if pod && l.k.pods == podsDisabled {
-		return n, unknown
+		return unknown
 	}
 	if at == 0 {
-		return n, structural
+		return structural
 	}
 	at--
 	n.pod = q.Label(at)
@@ -93,17 +93,17 @@ func (l *lookup) parseBelow(pod bool) (n name, _ kind) {
 	case 2:
 		n.port, n.protocol = bare(q.Label(0)), bare(q.Label(1))
 	default:
-		if pod || !l.zonal(&n, at) {
-			return n, unknown
+		if pod || !l.zonal(n, at) {
+			return unknown
 		}
 	}
 	if pod {
-		return n, podName
+		return podName
 	}
 	if n.svc = l.k.store.Service(q.Span(at, l.left-1)); n.svc == nil {
-		return n, unknown
+		return unknown
 	}
-	return n, serviceName
+	return serviceName
 }
 
 // narrowed tells whether labels left of the service ask for less than the whole of it.

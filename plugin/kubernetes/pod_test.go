@@ -6,6 +6,7 @@ func fillPods(s *script) {
 	s.namespaces("shop", "ops")
 	s.pod("web-1.shop", "10.244.0.1 fd00:244::1")
 	s.pod("web-2.shop", "10.244.0.2")
+	s.pod("edge.shop", "fd00:244:1::")
 	s.pod("host-a.shop", "192.168.0.1")
 	s.pod("host-b.ops", "192.168.0.1")
 }
@@ -63,6 +64,8 @@ func TestPodsVerified(t *testing.T) {
 		{why: "two pods with the node's address", ask: "192-168-0-1.shop.pod.cluster.local. A", want: []string{"@ 5 A 192.168.0.1"}},
 		{why: "two pods with the node's address, the other", ask: "192-168-0-1.ops.pod.cluster.local. A", want: []string{"@ 5 A 192.168.0.1"}},
 		{why: "the address in no other spelling", ask: "fd00-0244--1.shop.pod.cluster.local. AAAA", want: []string{"NXDOMAIN"}},
+		{why: "an address that ends in a dash", ask: "fd00-244-1--.shop.pod.cluster.local. AAAA", want: []string{"@ 5 AAAA fd00:244:1::"}},
+		{why: "with a zero behind the dash it is an endpoint's", ask: "fd00-244-1--0.shop.pod.cluster.local. AAAA", want: []string{"NXDOMAIN"}},
 		{why: "the namespace", ask: "ops.pod.cluster.local. A", want: []string{"NODATA"}},
 		{why: "the namespace of services", ask: "ops.svc.cluster.local. A", want: []string{"NODATA"}},
 		{why: "no such namespace", ask: "nowhere.pod.cluster.local. A", want: []string{"NXDOMAIN"}},
