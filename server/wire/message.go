@@ -41,12 +41,12 @@ func (r *Reply) Edit(q *Query, change func(m *dns.Msg)) error {
 	if err != nil {
 		return err
 	}
-	options := r.options
+	options, foreign, flags := r.options, r.foreign, r.flags
 	change(m)
 	if err := r.SetMsg(q, m); err != nil {
 		return err
 	}
-	r.options = options
+	r.options, r.foreign, r.flags = options, foreign, flags
 	return nil
 }
 

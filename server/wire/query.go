@@ -143,10 +143,12 @@ func soundOptions(b []byte) bool {
 		if len(b) < 4 {
 			return false
 		}
-		switch binary.BigEndian.Uint16(b) {
+		switch code := binary.BigEndian.Uint16(b); code {
 		case dns.EDNS0COOKIE, dns.EDNS0NSID, dns.EDNS0PADDING:
 		default:
-			return false
+			if code < dns.EDNS0LOCALSTART || code > dns.EDNS0LOCALEND {
+				return false
+			}
 		}
 		n := 4 + int(binary.BigEndian.Uint16(b[2:]))
 		if len(b) < n {
