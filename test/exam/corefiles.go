@@ -23,6 +23,8 @@ type corefile struct {
 	shows   func(*corev1.Namespace) bool // whether a namespace is answered; nil: all are
 	falls   []string                     // zones that fall through to what is behind kubernetes
 	relays  bool                         // a forward directive is behind kubernetes, else nothing
+	// unsynced tells that neither server has ever reached its API server.
+	unsynced bool
 }
 
 const source = "kubeconfig {KUBECONFIG}\n"

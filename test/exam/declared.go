@@ -34,8 +34,8 @@ func declared(d *difference) string {
 		{"D3", (*difference).mixedCase},
 		{"D4", (*difference).deniedReverse},
 		{"D5", (*difference).portZero},
+		{"D7", (*difference).askedElsewhere},
 		{"D9", (*difference).hiddenNamespaces},
-		{"D13", (*difference).stale},
 		{"D14", (*difference).secondFamily},
 	} {
 		if rule.holds(d) {
@@ -79,6 +79,9 @@ func behind() []string {
 func (d *difference) denies(m *dns.Msg) bool {
 	if d.fallsThrough() {
 		return d.isFromBehind(m)
+	}
+	if d.corefile.unsynced {
+		return m.Rcode == dns.RcodeServerFailure && isNegative(m)
 	}
 	return m.Rcode == dns.RcodeNameError && isNegative(m)
 }
@@ -195,6 +198,14 @@ func (d *difference) portZero() bool {
 	return len(d.theirs.Answer) > 0 && isNoData(d.ours) && d.only("answer", "authority", "additional", "tc")
 }
 
+// askedElsewhere is D7: CoreDNS asks what is behind it for a reverse name, or hands on what that says, before it knows
+// its own. So it does to an SOA at such a name, which has no data else (D2).
+func (d *difference) askedElsewhere() bool {
+	return d.corefile.unsynced && strings.HasSuffix(d.name(), ".arpa.") && d.fallsThrough() &&
+		d.ours.Rcode == dns.RcodeServerFailure && isNegative(d.ours) &&
+		(d.isFromBehind(d.theirs) || d.qtype() == dns.TypeSOA && isNoData(d.theirs)) && d.only(behind()...)
+}
+
 // hiddenNamespaces is D9: CoreDNS names services of namespaces that namespace_labels hides to those who ask for their
 // addresses.
 func (d *difference) hiddenNamespaces() bool {
@@ -223,11 +234,6 @@ func (d *difference) isShown(rr dns.RR) bool {
 	}
 	labels := dns.SplitDomainName(strings.TrimSuffix(ptr.Ptr, ".svc."+d.corefile.zone))
 	return d.facts.shows(d.corefile, labels[len(labels)-1])
-}
-
-// stale is D13: what CoreDNS's cache keeps, it answers with other flags and records of the question that came first.
-func (d *difference) stale() bool {
-	return false
 }
 
 // secondFamily is D14: CoreDNS knows a pod only by its first address.

@@ -28,9 +28,12 @@ const (
 type sitting struct {
 	corefile     *corefile
 	facts        *facts
-	theirs, ours string // addresses
+	theirs, ours server
 	marks        *marks
 }
+
+// server is a running one: its address, and the URL of its readiness, where its Corefile has that.
+type server struct{ address, ready string }
 
 // ask puts all questions to both servers and marks the replies.
 func (s *sitting) ask(questions []world.Question) error {
@@ -48,7 +51,7 @@ func (s *sitting) ask(questions []world.Question) error {
 
 // askAll takes questions until there are no more. After an error it still takes them, since somebody hands them out.
 func (s *sitting) askAll(work <-chan world.Question) (err error) {
-	both := newPair(s.theirs, s.ours)
+	both := newPair(s.theirs.address, s.ours.address)
 	defer both.close()
 	for q := range work {
 		if err != nil {

@@ -116,18 +116,18 @@ func (r *room) start(t *testing.T, c *corefile, f *facts) *sitting {
 }
 
 // serve runs one server with the text of a Corefile.
-func (r *room) serve(t *testing.T, bin, text string) string {
+func (r *room) serve(t *testing.T, bin, text string) server {
 	t.Helper()
-	ports, err := peer.FreePorts(4)
+	ports, err := peer.FreePorts(3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	fill := []string{"{KUBECONFIG}", r.kubeconfig, "{UPSTREAM}", r.upstream, ":{PORT}", ""}
-	for i, name := range []string{"{HEALTH}", "{READY}", "{METRICS}", "{OTHER}"} {
+	for i, name := range []string{"{HEALTH}", "{READY}", "{METRICS}"} {
 		fill = append(fill, name, strconv.Itoa(ports[i]))
 	}
 	address, _ := peer.StartServer(t, bin, strings.NewReplacer(fill...).Replace(text))
-	return address
+	return server{address: address, ready: fmt.Sprintf("http://127.0.0.1:%d/ready", ports[1])}
 }
 
 // thisHost makes this machine an endpoint of a service with a virtual IP and of one without: what a DNS server is in its

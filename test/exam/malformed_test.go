@@ -51,18 +51,27 @@ func TestMalformed(t *testing.T) {
 // verdicts count how packets of each kind were answered.
 type verdicts struct {
 	mu       sync.Mutex
-	same     map[string]int // guarded by mu, by kind
+	same     int            // guarded by mu
+	silent   int            // guarded by mu; those of same that neither answered
+	declared map[string]int // guarded by mu; by D-number
 	differ   map[string]int // guarded by mu, by kind and difference
 	examples []string       // guarded by mu
 }
 
 func (v *verdicts) failed() bool { return len(v.differ) > 0 }
 
-func (v *verdicts) note(p packet, difference string, theirs, ours []byte) {
+func (v *verdicts) note(p packet, difference, declared string, theirs, ours []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if difference == "" {
-		v.same[p.why]++
+	switch {
+	case declared != "":
+		v.declared[declared]++
+		return
+	case difference == "" && theirs == nil:
+		v.silent++
+		fallthrough
+	case difference == "":
+		v.same++
 		return
 	}
 	kind := p.why + ": " + difference
@@ -74,11 +83,7 @@ func (v *verdicts) note(p packet, difference string, theirs, ours []byte) {
 
 func (v *verdicts) String() string {
 	var b strings.Builder
-	total := 0
-	for _, n := range v.same {
-		total += n
-	}
-	fmt.Fprintf(&b, "%d answered alike\n", total)
+	fmt.Fprintf(&b, "%d answered alike, %d of them by silence, declared: %v\n", v.same, v.silent, v.declared)
 	for _, kind := range slices.Sorted(maps.Keys(v.differ)) {
 		fmt.Fprintf(&b, "%6d  %s\n", v.differ[kind], kind)
 	}
@@ -87,7 +92,7 @@ func (v *verdicts) String() string {
 
 func examine(t *testing.T, s *sitting, proto string, packets []packet) *verdicts {
 	t.Helper()
-	v := &verdicts{same: map[string]int{}, differ: map[string]int{}}
+	v := &verdicts{declared: map[string]int{}, differ: map[string]int{}}
 	var group errgroup.Group
 	group.SetLimit(2 * askers)
 	for _, p := range packets {
@@ -97,10 +102,11 @@ func examine(t *testing.T, s *sitting, proto string, packets []packet) *verdicts
 				return fmt.Errorf("%s: %w\n%s", p.why, err, hex.Dump(p.bytes))
 			}
 			difference := rawDifference(theirs, ours)
-			if difference != "" && declaredRaw(s, proto, p.bytes, theirs, ours) != "" {
-				difference = ""
+			name := ""
+			if difference != "" {
+				name = declaredRaw(s, proto, p.bytes, theirs, ours)
 			}
-			v.note(p, difference, theirs, ours)
+			v.note(p, difference, name, theirs, ours)
 			return nil
 		})
 	}
@@ -112,7 +118,7 @@ func examine(t *testing.T, s *sitting, proto string, packets []packet) *verdicts
 
 // declaredRaw looks for the deliberate difference behind the replies to a packet that happens to be a query.
 func declaredRaw(s *sitting, proto string, p, theirs, ours []byte) string {
-	both := newPair(s.theirs, s.ours)
+	both := newPair(s.theirs.address, s.ours.address)
 	defer both.close()
 	question, a, b := new(dns.Msg), new(dns.Msg), new(dns.Msg)
 	for m, packet := range map[*dns.Msg][]byte{question: p, a: theirs, b: ours} {
@@ -134,10 +140,10 @@ func provokeBoth(s *sitting, proto string, p packet) (theirs, ours []byte, err e
 		if len(p.bytes) > 512 {
 			theirsProto = "tcp"
 		}
-		if theirs, err = provoke(s.theirs, theirsProto, p.bytes, patience); err != nil {
+		if theirs, err = provoke(s.theirs.address, theirsProto, p.bytes, patience); err != nil {
 			return nil, nil, wrap("coredns", err)
 		}
-		if ours, err = provoke(s.ours, proto, p.bytes, patience); err != nil {
+		if ours, err = provoke(s.ours.address, proto, p.bytes, patience); err != nil {
 			return nil, nil, wrap("nameplane", err)
 		}
 		if (theirs == nil) == (ours == nil) {
