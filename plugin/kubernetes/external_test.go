@@ -67,6 +67,7 @@ func fillExternal(s *script) {
 	s.external("zone.shop", "cluster.local")
 	s.external("self.shop", "self.shop.svc.cluster.local")
 	s.external("below.shop", "a.b.below.shop.svc.cluster.local")
+	s.external("any.shop", "_._.any.shop.svc.cluster.local")
 	s.external("ping.shop", "pong.shop.svc.cluster.local")
 	s.external("pong.shop", "ping.shop.svc.cluster.local")
 	s.external("narrow.shop", "x.local.shop.svc.cluster.local")
@@ -132,6 +133,7 @@ func TestExternalNamesWithinTheZone(t *testing.T) {
 		{why: "a name without addresses", ask: "zone.shop.svc.cluster.local. A", want: []string{"NODATA"}},
 		{why: "itself", ask: "self.shop.svc.cluster.local. A", want: []string{"NODATA"}},
 		{why: "a name below itself", ask: "below.shop.svc.cluster.local. A", want: []string{"NODATA"}},
+		{why: "itself, by any port", ask: "any.shop.svc.cluster.local. A", want: []string{"NODATA"}},
 		{why: "a ring of two", ask: "ping.shop.svc.cluster.local. A", want: []string{"NODATA"}},
 		{why: "a name below an ExternalName", ask: "narrow.shop.svc.cluster.local. A", want: []string{"NODATA"}},
 		{why: "an ExternalName that is an address", ask: "to-four.shop.svc.cluster.local. A", want: []string{"NODATA"}},

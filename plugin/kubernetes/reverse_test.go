@@ -108,11 +108,15 @@ func TestPrimaryZone(t *testing.T) {
 
 // A PTR target that would be longer than 255 bytes (RFC 1035, section 2.3.4) is left out.
 func TestReverseTooLong(t *testing.T) {
-	long := strings.Repeat("s", 63)
-	b := newBed(t, "kubernetes "+strings.Repeat("z", 60)+".example in-addr.arpa", func(s *script) {
+	long, zone := strings.Repeat("s", 63), strings.Repeat("z", 60)+".example."
+	fits := strings.Repeat("h", 52) // with 64+64+4 bytes for the service and 70 for the zone
+	b := newBed(t, "kubernetes "+zone+" in-addr.arpa", func(s *script) {
 		s.namespaces(long)
 		s.headless(long + "." + long)
-		s.slice("a."+long+"."+long, "http/tcp/80", "10.0.0.1="+long)
+		s.slice("a."+long+"."+long, "http/tcp/80", "10.0.0.1="+fits, "10.0.0.2=h"+fits)
 	})
-	b.check(t, []row{{why: "no record", ask: "1.0.0.10.in-addr.arpa. PTR", want: []string{"NODATA"}}})
+	b.check(t, []row{
+		{why: "255 bytes", ask: "1.0.0.10.in-addr.arpa. PTR", want: []string{"@ 5 PTR " + fits + "." + long + "." + long + ".svc." + zone}},
+		{why: "256 bytes", ask: "2.0.0.10.in-addr.arpa. PTR", want: []string{"NODATA"}},
+	})
 }

@@ -224,13 +224,13 @@ func TestZonalNames(t *testing.T) {
 		s.namespaces("shop")
 		s.headless("db.shop")
 		s.slice("db-1.db.shop", "sql/tcp/5432",
-			"10.244.1.1@Europe-West1-b", "10.244.1.2@europe-west1-c", "10.244.1.3@europe-west1-c", "10.244.1.4@rack.row.hall", "10.244.1.5")
+			"10.244.1.1@Europe-West1-b", "10.244.1.2@europe-west1-c", "10.244.1.3@europe-west1-c", "10.244.1.4@rack.row.hall", "10.244.1.5@rack-row-hall", "10.244.1.6")
 		s.headless("none.shop")
 		s.clusterIP("web.shop", "10.96.0.1", "http/tcp/80")
 		s.slice("web-1.web.shop", "http/tcp/80", "10.244.1.1@europe-west1-b")
 		s.external("away.shop", "www.example.org")
 	}
-	all := []string{"@ 5 A 10.244.1.1", "@ 5 A 10.244.1.2", "@ 5 A 10.244.1.3", "@ 5 A 10.244.1.4", "@ 5 A 10.244.1.5"}
+	all := []string{"@ 5 A 10.244.1.1", "@ 5 A 10.244.1.2", "@ 5 A 10.244.1.3", "@ 5 A 10.244.1.4", "@ 5 A 10.244.1.5", "@ 5 A 10.244.1.6"}
 	b := newBed(t, "kubernetes cluster.local {\n zonal\n}", fill)
 	b.check(t, []row{
 		{why: "pin", ask: "europe-west1-c.pin._zone.db.shop.svc.cluster.local. A", want: []string{"@ 5 A 10.244.1.2", "@ 5 A 10.244.1.3"}},

@@ -174,11 +174,17 @@ func TestAddressesOnce(t *testing.T) {
 		s.headless("d.n")
 		s.slice("a.d.n", "http/tcp/80", "10.0.0.1=x", "10.0.0.2")
 		s.slice("b.d.n", "http/tcp/8080", "10.0.0.1=y", "10.0.0.2")
+		s.headless("alias.n")
+		s.slice("c.alias.n", "http/tcp/80", "10.0.0.3=10-0-0-4", "10.0.0.4")
+		s.clusterIP("zero.n", "10.96.0.2", "http/tcp/80", "odd/tcp/0")
 		s.clusterIP("twice.n", "10.96.0.1 10.96.0.1", "http/tcp/80")
 	})
 	b.check(t, []row{
 		{why: "an address in two slices", ask: "d.n.svc.cluster.local. A", want: []string{"@ 5 A 10.0.0.1", "@ 5 A 10.0.0.2"}},
 		{why: "an address in two slices, by its name", ask: "10-0-0-2.d.n.svc.cluster.local. A", want: []string{"@ 5 A 10.0.0.2"}},
+		{why: "a hostname that spells another's address", ask: "10-0-0-4.alias.n.svc.cluster.local. A", want: []string{"@ 5 A 10.0.0.3", "@ 5 A 10.0.0.4"}},
+		{why: "there is no port 0", ask: "zero.n.svc.cluster.local. SRV",
+			want: []string{"@ 5 SRV 0 50 80 zero.n.svc.cluster.local.", "+ @ 5 A 10.96.0.2"}},
 		{why: "a virtual IP given twice", ask: "twice.n.svc.cluster.local. A", want: []string{"@ 5 A 10.96.0.1"}},
 		{why: "a virtual IP given twice, SRV", ask: "twice.n.svc.cluster.local. SRV",
 			want: []string{"@ 5 SRV 0 50 80 twice.n.svc.cluster.local.", "+ @ 5 A 10.96.0.1"}},
@@ -199,14 +205,15 @@ func TestWeight(t *testing.T) {
 func TestTargetTooLong(t *testing.T) {
 	long := strings.Repeat("s", 63)
 	zone := strings.Repeat("z", 60) + ".example."
+	fits := strings.Repeat("h", 52) // with 64+64+4 bytes for the service and 70 for the zone
 	b := newBed(t, "kubernetes "+zone, func(s *script) {
 		s.namespaces(long)
 		s.headless(long + "." + long)
-		s.slice("a."+long+"."+long, "http/tcp/80", "10.0.0.1=x", "10.0.0.2="+strings.Repeat("h", 63))
+		s.slice("a."+long+"."+long, "http/tcp/80", "10.0.0.1="+fits, "10.0.0.2=h"+fits)
 	})
 	service := fmt.Sprintf("%s.%[1]s.svc.%s", long, zone)
 	b.check(t, []row{{why: "the shorter one is answered", ask: "http.tcp." + service + " SRV", want: []string{
-		"@ 5 SRV 0 50 80 x." + service, "+ x." + service + " 5 A 10.0.0.1"}}})
+		"@ 5 SRV 0 50 80 " + fits + "." + service, "+ " + fits + "." + service + " 5 A 10.0.0.1"}}})
 }
 
 // TestLargeAnswers reads replies back, in which targets lie beyond what a pointer can reach (RFC 1035, section 4.1.4).
