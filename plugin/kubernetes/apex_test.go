@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -138,6 +139,19 @@ func TestNameServers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A name server whose name would be longer than 255 bytes (RFC 1035, section 2.3.4) is left out.
+func TestNameServerTooLong(t *testing.T) {
+	long, zone := strings.Repeat("s", 63), strings.Repeat("z", 60)+".example."
+	fits := strings.Repeat("h", 52) // with 64+64+4 bytes for the service and 70 for the zone
+	b := newBed(t, "kubernetes "+zone, func(s *script) {
+		s.headless(long + "." + long)
+		s.slice("a."+long+"."+long, "dns/udp/53", "10.0.0.1="+fits, "10.0.0.2=h"+fits)
+	})
+	b.local = append(b.local, netip.MustParseAddr("10.0.0.2"))
+	server := fits + "." + long + "." + long + ".svc." + zone
+	b.check(t, []row{{why: "NS", ask: zone + " NS", want: []string{"@ 5 NS " + server, "+ " + server + " 5 A 10.0.0.1"}}})
 }
 
 // localAddrs are the system's, but for loopback, and none where the block is bound to addresses.
