@@ -51,14 +51,12 @@ func (c *Cache) Serve(ctx context.Context, x *plugin.Exchange) error {
 	if x.Query.Opcode() != dns.OpcodeQuery || !c.zones.Contains(&x.Query) {
 		return x.Next(ctx)
 	}
-	counts := c.meters.of(x)
-	counts.inc(requests)
 	k := c.store.key(&x.Query)
 	i := c.choose(c.store.find(k, &x.Query), x.Now)
 	if i == nil {
-		counts.inc(misses)
 		return c.miss(ctx, x, k)
 	}
+	counts := c.meters.of(x)
 	counts.inc(hitsOf(i.class))
 	i.visit()
 	left := i.left(x.Now)
@@ -126,11 +124,16 @@ func next(ctx context.Context, x *plugin.Exchange) error {
 
 func (c *Cache) miss(ctx context.Context, x *plugin.Exchange, k key) error {
 	err := next(ctx, x)
+	if x.Live {
+		c.meters.of(x).inc(live)
+	} else {
+		c.meters.of(x).inc(misses)
+	}
 	switch {
 	case err != nil:
 		c.keepFailure(ctx, x, k, err)
 	case x.Reply.Made():
-		c.settle(x, k, judge(&x.Query, &x.Reply, x.Now))
+		c.settle(x, k, judge(x))
 	}
 	return err
 }
@@ -142,7 +145,7 @@ func (c *Cache) keepFailure(ctx context.Context, x *plugin.Exchange, k key, err 
 		return
 	}
 	x.Reply.Start(&x.Query, dns.RcodeServerFailure)
-	c.settle(x, k, judge(&x.Query, &x.Reply, x.Now))
+	c.settle(x, k, judge(x))
 	x.Reply.Reset()
 }
 
@@ -151,26 +154,22 @@ func (c *Cache) settle(x *plugin.Exchange, k key, v verdict) {
 	if v.kind == transfer {
 		return // its TTLs are another server's data
 	}
-	counts := c.meters.of(x)
 	duration := c.duration(&v)
-	switch {
-	case x.Live && v.ttl == 0: // the operator wrote "ttl 0"
-	default:
+	if !x.Live || v.ttl > 0 { // else the operator wrote "ttl 0"
 		x.Reply.SetTTL(uint32(duration / time.Second))
 	}
 	switch {
 	case x.Live:
-		counts.inc(live)
 	case duration <= 0 || !v.keeps():
 	case !x.Reply.Answers(&x.Query):
-		counts.inc(drops)
+		c.meters.of(x).inc(drops)
 	default:
-		c.keep(x, k, v, int(duration/time.Second), counts)
+		c.keep(x, k, v, int(duration/time.Second))
 	}
 	x.Reply.HideAD(&x.Query)
 }
 
-func (c *Cache) keep(x *plugin.Exchange, k key, v verdict, ttl int, counts *counters) {
+func (c *Cache) keep(x *plugin.Exchange, k key, v verdict, ttl int) {
 	i := &item{key: k, answers: v.answers, ttl: ttl}
 	if v.denies() {
 		i.class = negative
@@ -185,6 +184,7 @@ func (c *Cache) keep(x *plugin.Exchange, k key, v verdict, ttl int, counts *coun
 		i.good = c.store.find(k, &x.Query)[positive].goodAnswer()
 	}
 	i.stored = c.now()
+	counts := c.meters.of(x)
 	for class, n := range c.store.put(i, &x.Query) {
 		counts.add(evictionsOf(class), n)
 	}

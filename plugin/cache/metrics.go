@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,17 +14,17 @@ import (
 // counter is one of the numbers that are counted.
 type counter int
 
+// A query is counted once: as a hit of a class, as a miss, or as one that live data answered.
 const (
-	requests counter = iota
-	hitsPositive
+	hitsPositive counter = iota
 	hitsNegative
 	misses
+	live
 	prefetches
 	drops
 	staleServed
 	evictionsPositive
 	evictionsNegative
-	live
 	counterNum
 )
 
@@ -57,11 +56,14 @@ type account struct {
 	stores []*store // guarded by collector.mu; the last one counts
 }
 
-func (a *account) total(which counter) (sum uint64) {
+func (a *account) total(which ...counter) float64 {
+	sum := uint64(0)
 	for i := range a.shards {
-		sum += a.shards[i].n[which].Load()
+		for _, w := range which {
+			sum += a.shards[i].n[w].Load()
+		}
 	}
-	return sum
+	return float64(sum)
 }
 
 // meters are the accounts of one directive: one for each listener of its block.
@@ -124,24 +126,24 @@ type collector struct {
 	descs    []*prometheus.Desc
 }
 
-// figure is a metric that sums up counters, or one of two classes.
+// figure is a metric that sums up counters, or shows two, those of the classes.
 type figure struct {
 	name, help string
-	counter    counter
 	byClass    bool
+	counters   []counter
 }
 
 // figures are CoreDNS's counters, and one of ours.
 func figures() []figure {
 	return []figure{
-		{"coredns_cache_requests_total", "The count of cache requests.", requests, false},
-		{"coredns_cache_hits_total", "The count of cache hits.", hitsPositive, true},
-		{"coredns_cache_misses_total", "The count of cache misses. Deprecated, derive misses from cache hits/requests counters.", misses, false},
-		{"coredns_cache_prefetch_total", "The number of times the cache has prefetched a cached item.", prefetches, false},
-		{"coredns_cache_drops_total", "The number of replies that are not cached, because they answer another question.", drops, false},
-		{"coredns_cache_served_stale_total", "The number of requests served from stale cache entries.", staleServed, false},
-		{"coredns_cache_evictions_total", "The count of cache evictions.", evictionsPositive, true},
-		{"nameplane_cache_live_total", "The count of misses answered from live data, which is never cached.", live, false},
+		{"coredns_cache_requests_total", "The count of cache requests.", false, []counter{hitsPositive, hitsNegative, misses, live}},
+		{"coredns_cache_hits_total", "The count of cache hits.", true, []counter{hitsPositive, hitsNegative}},
+		{"coredns_cache_misses_total", "The count of cache misses. Deprecated, derive misses from cache hits/requests counters.", false, []counter{misses, live}},
+		{"coredns_cache_prefetch_total", "The number of times the cache has prefetched a cached item.", false, []counter{prefetches}},
+		{"coredns_cache_drops_total", "The number of replies that are not cached, because they answer another question.", false, []counter{drops}},
+		{"coredns_cache_served_stale_total", "The number of requests served from stale cache entries.", false, []counter{staleServed}},
+		{"coredns_cache_evictions_total", "The count of cache evictions.", true, []counter{evictionsPositive, evictionsNegative}},
+		{"nameplane_cache_live_total", "The count of misses answered from live data, which is never cached.", false, []counter{live}},
 	}
 }
 
@@ -181,18 +183,21 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for l, a := range maps.All(c.accounts) {
+	for l, a := range c.accounts {
 		for n, f := range figures() {
-			if !f.byClass {
-				out <- prometheus.MustNewConstMetric(c.descs[n], prometheus.CounterValue, float64(a.total(f.counter)), l.server, l.zones, l.view)
-				continue
-			}
-			for class := range classes {
-				out <- prometheus.MustNewConstMetric(c.descs[n], prometheus.CounterValue,
-					float64(a.total(f.counter+counter(class))), l.server, class.String(), l.zones, l.view)
-			}
+			f.collect(out, c.descs[n], l, a)
 		}
 		c.collectSize(out, l, a)
+	}
+}
+
+func (f *figure) collect(out chan<- prometheus.Metric, d *prometheus.Desc, l labels, a *account) {
+	if !f.byClass {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, a.total(f.counters...), l.server, l.zones, l.view)
+		return
+	}
+	for class := range classes {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, a.total(f.counters[class]), l.server, class.String(), l.zones, l.view)
 	}
 }
 

@@ -35,7 +35,7 @@ func (c *Cache) prefetchIfPopular(x *plugin.Exchange, k key, i *item, left int) 
 		if next(ctx, d) != nil || !d.Reply.Made() {
 			return false
 		}
-		c.settle(d, k, judge(&d.Query, &d.Reply, d.Now))
+		c.settle(d, k, judge(d))
 		c.inherit(d, k, i)
 		return true
 	})
@@ -91,7 +91,7 @@ func (c *Cache) renew(ctx context.Context, x *plugin.Exchange, k key) bool {
 	if next(ctx, x) != nil || !x.Reply.Made() {
 		return false
 	}
-	v := judge(&x.Query, &x.Reply, x.Now)
+	v := judge(x)
 	switch {
 	case x.Live: // what was learnt elsewhere has lost its meaning
 		c.store.remove(k, &x.Query, positive)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/server/wire"
 )
 
@@ -34,8 +35,9 @@ type verdict struct {
 	ttl     uint32 // the lowest of all records, in seconds
 }
 
-// judge reads a reply to q.
-func judge(q *wire.Query, r *wire.Reply, now time.Time) verdict {
+// judge reads the reply in x. Of one that is not to be kept it does not look at more than its TTL follows from.
+func judge(x *plugin.Exchange) verdict {
+	q, r := &x.Query, &x.Reply
 	v := verdict{cut: r.Truncated(), records: r.Records(), ttl: math.MaxUint32}
 	answers := r.Count(wire.Answer)
 	authority := answers + r.Count(wire.Authority)
@@ -49,11 +51,13 @@ func judge(q *wire.Query, r *wire.Reply, now time.Time) verdict {
 		case record.Type == dns.TypeNS:
 			servers = servers || inAuthority
 		case record.Type == dns.TypeRRSIG && q.EDNS.DO():
-			expired = expired || !validAt(r.Data(record), now)
+			expired = expired || !validAt(r.Data(record), x.Now)
 		}
 	}
-	v.answers = r.Rcode() == dns.RcodeSuccess && answers > 0 && answered(q, r)
-	v.partial = answers > 0 && !v.answers
+	if r.Rcode() == dns.RcodeSuccess && answers > 0 && (v.soa || !x.Live) {
+		v.answers = answered(q, r)
+		v.partial = !v.answers
+	}
 	v.kind = kindOf(q, r.Rcode(), &v, answers > 0, servers)
 	if expired && v.kind != transfer {
 		v.kind = other
