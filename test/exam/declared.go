@@ -20,7 +20,8 @@ type difference struct {
 }
 
 // declared returns which deliberate difference (D1 to D14 of the design, section 7) explains d: the first one whose
-// whole condition holds, or "" when none does.
+// whole condition holds, or "" when none does. The others of the table cannot show in a reply to a single question under
+// these Corefiles, and D14 is none any more: since CoreDNS 1.15 a verified pod goes by all its addresses.
 func declared(d *difference) string {
 	if len(d.question.Question) != 1 {
 		return ""
@@ -36,7 +37,6 @@ func declared(d *difference) string {
 		{"D5", (*difference).portZero},
 		{"D7", (*difference).askedElsewhere},
 		{"D9", (*difference).hiddenNamespaces},
-		{"D14", (*difference).secondFamily},
 	} {
 		if rule.holds(d) {
 			return rule.name
@@ -234,18 +234,4 @@ func (d *difference) isShown(rr dns.RR) bool {
 	}
 	labels := dns.SplitDomainName(strings.TrimSuffix(ptr.Ptr, ".svc."+d.corefile.zone))
 	return d.facts.shows(d.corefile, labels[len(labels)-1])
-}
-
-// secondFamily is D14: CoreDNS knows a pod only by its first address.
-func (d *difference) secondFamily() bool {
-	labels, ok := d.labels()
-	n := len(labels)
-	if !ok || d.corefile.pods != "verified" || n < 3 || labels[n-1] != "pod" || !d.denies(d.theirs) {
-		return false
-	}
-	addr := podAddress(labels[n-3])
-	if !addr.IsValid() || !d.facts.second[labels[n-2]+"/"+addr.String()] {
-		return false
-	}
-	return isNoData(d.ours) || d.ours.Rcode == dns.RcodeSuccess && d.ours.Authoritative && len(d.ours.Answer) == 1
 }

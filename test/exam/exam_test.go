@@ -68,7 +68,7 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
-// undisputed leaves out what TestProposals is about: slices of host names, and pods whose name has a dot as the names
+// undisputed leaves out what TestOwnWays is about: slices of host names, and pods whose name has a dot as the names
 // of endpoints.
 func undisputed(objects []runtime.Object) []runtime.Object {
 	var kept []runtime.Object

@@ -2,8 +2,6 @@ package exam
 
 import (
 	"context"
-	"net/netip"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,29 +11,17 @@ import (
 // facts are what the judge of a difference has to know about a cluster.
 type facts struct {
 	namespaces map[string]*corev1.Namespace
-	second     map[string]bool // "namespace/address" of pods' addresses after the first
 }
 
 // readFacts asks the API server, who may have changed what it was given.
 func readFacts(ctx context.Context, client kubernetes.Interface) (*facts, error) {
-	f := &facts{namespaces: map[string]*corev1.Namespace{}, second: map[string]bool{}}
+	f := &facts{namespaces: map[string]*corev1.Namespace{}}
 	namespaces, err := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
 	for i := range namespaces.Items {
 		f.namespaces[namespaces.Items[i].Name] = &namespaces.Items[i]
-	}
-	pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
-	}
-	for _, pod := range pods.Items {
-		for i, ip := range pod.Status.PodIPs {
-			if i > 0 {
-				f.second[pod.Namespace+"/"+ip.IP] = true
-			}
-		}
 	}
 	return f, nil
 }
@@ -44,14 +30,4 @@ func readFacts(ctx context.Context, client kubernetes.Interface) (*facts, error)
 func (f *facts) shows(c *corefile, namespace string) bool {
 	ns := f.namespaces[namespace]
 	return ns != nil && (c.shows == nil || c.shows(ns))
-}
-
-// podAddress is the address that a label spells with dashes.
-func podAddress(label string) netip.Addr {
-	for _, by := range []string{".", ":"} {
-		if a, err := netip.ParseAddr(strings.ReplaceAll(label, "-", by)); err == nil {
-			return a
-		}
-	}
-	return netip.Addr{}
 }
