@@ -21,7 +21,7 @@ import (
 
 const (
 	worlds     = 2
-	perSitting = 2500 // questions
+	perSitting = 6000 // questions
 )
 
 // room is where exams are sat: a cluster, an upstream and the binaries.
