@@ -22,6 +22,7 @@ type Env struct {
 	Metrics  *prometheus.Registry // of the process: see Register
 	Web      Web                  // HTTP paths
 	Listen   *Listen              // how the block's sockets are opened
+	Reload   *Reload              // how a new Corefile is looked for
 	Instance Instance             // all blocks; not before Start
 	Now      func() time.Time     // the clock
 	Keeper   Keeper               // what outlives a reload: see Keep
@@ -48,6 +49,11 @@ type Listen struct {
 	Debug      bool     // a panic ends the process instead of one query
 	Stacktrace bool     // the log shows where a panic that was recovered came from
 	AnyClass   bool     // queries of other classes than IN reach the listener's chains; else they are refused
+}
+
+// Reload is how a new Corefile is looked for, for all server blocks together.
+type Reload struct {
+	Every time.Duration // between two looks; 0 for none
 }
 
 // Web offers HTTP paths to operators. Listeners are opened when the instance starts and live through a reload.

@@ -23,7 +23,7 @@ type builder struct {
 // build returns the instance of a file, or everything that is wrong with the file. It takes over what another instance
 // kept.
 func build(file *corefile.File, o *Options, m *meters, kept map[string]any) (*instance, error) {
-	b := &builder{options: o, file: file, before: kept, made: &instance{kept: map[string]any{}}}
+	b := &builder{options: o, file: file, before: kept, made: &instance{kept: map[string]any{}, sum: file.Sum()}}
 	if len(file.Blocks) == 0 {
 		return nil, &corefile.Error{Pos: corefile.Position{File: file.Name, Line: 1},
 			Problem: `no server block; write at least ".:53 { ... }"`}
@@ -87,7 +87,7 @@ func (b *builder) env(made *block) *plugin.Env {
 	return &plugin.Env{
 		Zones: zones, Servers: servers(made), Dir: filepath.Dir(b.file.Name),
 		Shards: b.options.Shards, Version: b.options.Version, Metrics: b.options.Metrics,
-		Listen: &made.listen, Instance: b.made, Now: b.options.Now,
+		Listen: &made.listen, Reload: &b.made.reload, Instance: b.made, Now: b.options.Now,
 	}
 }
 

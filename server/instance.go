@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha512"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,8 @@ type instance struct {
 	pages  []*page
 	tables map[address]*table
 	kept   map[string]any // what the next instance may take over: see keeper
+	reload plugin.Reload
+	sum    [sha512.Size]byte // of the Corefile
 }
 
 // block is a server block: its chain is built once and shared by all its keys.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/server/corefile"
@@ -32,25 +31,11 @@ func (k keeper) Keep(key string, make func() any) any {
 
 // keeper is that of the directive specs[0]; behind it come the others that may stand in the rest of a chain.
 func (b *builder) keeper(env *plugin.Env, specs []plugin.Spec, text *corefile.Block) keeper {
-	var s strings.Builder
-	fmt.Fprintf(&s, "%q %q", env.Servers, env.Zones)
+	s := fmt.Appendf(nil, "%q %q ", env.Servers, env.Zones)
 	for _, spec := range specs {
 		for _, line := range linesOf(text, spec.Name) {
-			writeDirective(&s, line)
+			s = line.Append(s)
 		}
 	}
-	return keeper{before: b.before, kept: b.made.kept, text: s.String()}
-}
-
-// writeDirective writes a directive so that two of them differ when their texts do.
-func writeDirective(s *strings.Builder, d *corefile.Directive) {
-	fmt.Fprintf(s, " %q", d.Name)
-	for _, arg := range d.Args {
-		fmt.Fprintf(s, " %q", arg.Text)
-	}
-	s.WriteString(" {")
-	for _, line := range d.Body {
-		writeDirective(s, line)
-	}
-	s.WriteString(" }")
+	return keeper{before: b.before, kept: b.made.kept, text: string(s)}
 }

@@ -45,6 +45,8 @@ type Options struct {
 	Waiting     int                  // queries that may wait at a time
 	Connections int                  // TCP connections of an address
 	Grace       time.Duration        // for queries under way at the end
+
+	Load func() (*corefile.File, error) // reads the Corefile again; nil where that is impossible
 }
 
 func (o Options) withDefaults() Options {
@@ -98,6 +100,7 @@ type Server struct {
 	web       *web
 	queries   context.Context // guarded by mu; nil unless Run is under way
 	failed    chan error      // of a Runner
+	refresh   chan struct{}   // holds one when a reload is wanted at once
 }
 
 // task is the Runners of one instance.
@@ -115,6 +118,7 @@ func New(file *corefile.File, options Options) (*Server, error) {
 	}
 	s := &Server{
 		options: options, meters: m, started: make(chan struct{}), failed: make(chan error, 1),
+		refresh:   make(chan struct{}, 1),
 		waiters:   &waiters{max: int64(options.Waiting), shed: m.shed},
 		listeners: map[address]*listener{},
 		web:       &web{log: options.Log, sockets: map[string]*httpSocket{}},
@@ -145,16 +149,18 @@ func (s *Server) Run(ctx context.Context) error {
 		return errors.Join(err, s.made.close())
 	}
 	close(s.started)
+	stopWatching := s.watch(ctx)
 	select {
 	case <-ctx.Done():
 		s.options.Log.Info("draining")
 	case err = <-s.failed:
 	}
+	stopWatching()
 	return errors.Join(err, s.shutdown(err == nil, cancel))
 }
 
 // Reload puts the instance of another Corefile in the place of the one that answers, between two queries. Sockets that
-// both use stay as they are. After an error the old instance answers on.
+// both use stay as they are. After an error the old instance answers on. The error is everything that is wrong.
 func (s *Server) Reload(ctx context.Context, file *corefile.File) error {
 	s.mu.Lock()
 	kept := s.made.kept
@@ -182,7 +188,10 @@ func (s *Server) Reload(ctx context.Context, file *corefile.File) error {
 			s.options.Log.Warn("the old instance is closed all the same", "error", err)
 		}
 	}
-	return old.close()
+	if err := old.close(); err != nil {
+		s.options.Log.Warn("the old instance is not closed well", "error", err)
+	}
+	return nil
 }
 
 // replace starts an instance and makes it the one that answers. After an error nothing has changed. s.mu is held.
@@ -217,6 +226,10 @@ func (s *Server) replace(ctx context.Context, made *instance) error {
 	}
 	s.web.swap(made, pages)
 	s.made = made
+	s.meters.serves(made)
+	if made.reload.Every > 0 {
+		s.options.Log.WithGroup("plugin/reload").Info(fmt.Sprintf("Running configuration SHA512 = %x", made.sum))
+	}
 	announce(s.options.Out, made)
 	return nil
 }

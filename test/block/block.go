@@ -88,6 +88,7 @@ func NewEnv(log io.Writer) *plugin.Env {
 		Metrics: prometheus.NewRegistry(),
 		Web:     &Web{},
 		Listen:  new(plugin.Listen),
+		Reload:  new(plugin.Reload),
 		Now:     time.Now,
 	}
 }
