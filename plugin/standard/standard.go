@@ -8,22 +8,28 @@ package standard
 import (
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/plugin/acl"
 	"github.com/nameplane/nameplane/plugin/bind"
+	"github.com/nameplane/nameplane/plugin/bufsize"
 	"github.com/nameplane/nameplane/plugin/debug"
 	"github.com/nameplane/nameplane/plugin/errors"
 	"github.com/nameplane/nameplane/plugin/forward"
 	"github.com/nameplane/nameplane/plugin/health"
+	"github.com/nameplane/nameplane/plugin/hosts"
 	"github.com/nameplane/nameplane/plugin/kubernetes"
 	"github.com/nameplane/nameplane/plugin/loadbalance"
 	"github.com/nameplane/nameplane/plugin/log"
 	"github.com/nameplane/nameplane/plugin/prometheus"
 	"github.com/nameplane/nameplane/plugin/ready"
+	"github.com/nameplane/nameplane/plugin/reload"
 	"github.com/nameplane/nameplane/plugin/whoami"
 )
 
 // List is the directives in the order of the chain. Directives that read a cluster share the stores of pool.
 func List(pool *cluster.Pool) []plugin.Spec {
 	return []plugin.Spec{
+		reload.Spec(),
+		bufsize.Spec(),
 		bind.Spec(),
 		debug.Spec(),
 		ready.Spec(),
@@ -32,6 +38,8 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		errors.Spec(),
 		log.Spec(),
 		loadbalance.Spec(),
+		acl.Spec(),
+		hosts.Spec(),
 		kubernetes.Spec(pool),
 		forward.Spec(),
 		whoami.Spec(),
