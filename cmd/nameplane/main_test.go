@@ -216,3 +216,35 @@ func TestManifests(t *testing.T) {
 	send(t, syscall.SIGTERM)
 	p.end(exitOK)
 }
+
+// SIGUSR1 reads the Corefile again, with what it imports; a bad one changes nothing, and all its errors are printed.
+func TestReloadSignal(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "Corefile")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("Corefile", ". {\n bind 127.0.0.1\n whoami\n}\nimport *.server\n")
+	p := launch(t, "", "-conf", conf, "-p", "0")
+	port := p.await(`\.:(\d+) on 127\.0\.0\.1\nNameplane-`)
+	rcode := func(name string) int { return ask(t, port, name).Rcode }
+
+	write("a.server", "kubernetes.example {\n bind 127.0.0.1\n acl {\n  block\n }\n whoami\n}\n")
+	send(t, syscall.SIGUSR1)
+	p.await(`kubernetes\.example\.:\d+ on 127\.0\.0\.1\n(?s:.*)\[INFO\] reloaded`)
+	if got := rcode("a.kubernetes.example."); got != dns.RcodeRefused {
+		t.Errorf("rcode %d, want what the imported file says", got)
+	}
+
+	write("b.server", "b.example {\n whoamy\n healht\n}\n")
+	send(t, syscall.SIGUSR1)
+	p.await(`b\.server:2: unknown directive "whoamy"; did you mean "whoami"\?\n\[ERROR\] plugin/reload: \S+b\.server:3: unknown directive "healht".*\n\[ERROR\] .* problems=2\n`)
+	if got := rcode("a.kubernetes.example."); got != dns.RcodeRefused {
+		t.Errorf("rcode %d, want the old instance's", got)
+	}
+	send(t, syscall.SIGTERM)
+	p.end(exitOK)
+}

@@ -25,6 +25,9 @@ import (
 // withoutCorefile is what is served where there is no Corefile, as by CoreDNS.
 const withoutCorefile = ". {\n\twhoami\n\tlog\n}\n"
 
+// standardInput is the -conf that is no file.
+const standardInput = "stdin"
+
 // serve runs the server until a signal ends it.
 //
 // The collector is left as it is: answering cluster names from the demo allocates nothing, so that there was not one
@@ -34,6 +37,9 @@ func serve(f *flags, stdin io.Reader, stdout, stderr io.Writer) int {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 	signal.Ignore(syscall.SIGHUP) // sent when a terminal closes
+	reloads := make(chan os.Signal, 1)
+	signal.Notify(reloads, syscall.SIGUSR1)
+	defer signal.Stop(reloads)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -59,6 +65,8 @@ func serve(f *flags, stdin io.Reader, stdout, stderr io.Writer) int {
 			if !f.quiet {
 				printVersion(stdout)
 			}
+		case <-reloads:
+			srv.Refresh()
 		case <-signals:
 			if ctx.Err() != nil {
 				return exitUsage
@@ -97,6 +105,9 @@ func assemble(ctx context.Context, f *flags, stdin io.Reader, stdout io.Writer) 
 	if !f.quiet {
 		options.Out = stdout
 	}
+	if f.conf != standardInput {
+		options.Load = func() (*corefile.File, error) { return readCorefile(f.conf, stdin) }
+	}
 	return server.New(file, options)
 }
 
@@ -115,7 +126,7 @@ func opener(log *slog.Logger) cluster.Opener {
 // readCorefile reads the Corefile that the command line names.
 func readCorefile(conf string, stdin io.Reader) (*corefile.File, error) {
 	switch conf {
-	case "stdin":
+	case standardInput:
 		content, err := io.ReadAll(stdin)
 		if err != nil {
 			return nil, fmt.Errorf("standard input: %w", err)
