@@ -17,6 +17,8 @@ type difference struct {
 	theirs, ours *dns.Msg
 	// ask puts the same question with another name or type to CoreDNS, as a witness of what exists.
 	ask func(name string, qtype uint16) *dns.Msg
+	// whole is CoreDNS's reply by TCP.
+	whole func() *dns.Msg
 }
 
 // declared returns which deliberate difference (D1 to D14 of the design, section 7) explains d: the first one whose
@@ -213,9 +215,18 @@ func (d *difference) hiddenNamespaces() bool {
 		return false
 	}
 	shown := d.theirs.Copy()
+	if shown.Truncated { // what is hidden may have left no room
+		if shown = d.whole(); shown == nil {
+			return false
+		}
+	}
+	all := len(shown.Answer)
 	shown.Answer = slices.DeleteFunc(shown.Answer, func(rr dns.RR) bool { return !d.isShown(rr) })
-	if len(shown.Answer) == len(d.theirs.Answer) {
+	if len(shown.Answer) == all {
 		return false
+	}
+	if d.ours.Truncated {
+		return isFull(shown, d.ours, maxReply(d.question))
 	}
 	if len(shown.Answer) == 0 && len(d.ours.Answer) > 0 {
 		// Behind the hidden service's virtual IP, endpoints of the same address come to light.

@@ -89,7 +89,10 @@ func (s *sitting) askOne(both *pair, q world.Question) error {
 		s.marks.declare("D13")
 		return nil
 	}
-	d := &difference{corefile: s.corefile, facts: s.facts, question: q.Msg, theirs: theirs, ours: ours, ask: s.witness(both, q)}
+	d := &difference{
+		corefile: s.corefile, facts: s.facts, question: q.Msg, theirs: theirs, ours: ours,
+		ask: s.witness(both, q), whole: func() *dns.Msg { return s.whole(both, q) },
+	}
 	if name := declared(d); name != "" {
 		s.marks.declare(name)
 		return nil

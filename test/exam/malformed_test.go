@@ -126,9 +126,10 @@ func declaredRaw(s *sitting, proto string, p, theirs, ours []byte) string {
 			return ""
 		}
 	}
+	q := world.Question{Msg: question, Proto: proto}
 	return declared(&difference{
 		corefile: s.corefile, facts: s.facts, question: question, theirs: a, ours: b,
-		ask: s.witness(both, world.Question{Msg: question, Proto: proto}),
+		ask: s.witness(both, q), whole: func() *dns.Msg { return s.whole(both, q) },
 	})
 }
 

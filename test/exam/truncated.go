@@ -22,23 +22,33 @@ func (s *sitting) bothFull(both *pair, q world.Question, parts []string, theirs,
 	if s.corefile.cache {
 		return true // CoreDNS truncates what it has from another client's question by TCP, Nameplane what it got by UDP
 	}
+	full := s.whole(both, q)
+	return full != nil && isFull(full, theirs, maxReply(q.Msg)) && isFull(full, ours, maxReply(q.Msg))
+}
+
+// whole is CoreDNS's reply to q by TCP, where nothing has to be left out; nil when there is none.
+func (s *sitting) whole(both *pair, q world.Question) *dns.Msg {
 	packet, err := q.Msg.Pack()
 	if err != nil {
-		return false
+		return nil
 	}
-	whole, err := both.theirs.ask("tcp", packet)
+	reply, err := both.theirs.ask("tcp", packet)
 	if err != nil {
-		return false
+		return nil
 	}
 	full := new(dns.Msg)
-	if full.Unpack(whole) != nil || full.Truncated {
-		return false
+	if full.Unpack(reply) != nil || full.Truncated {
+		return nil
 	}
-	limit := dns.MinMsgSize
-	if opt := q.Msg.IsEdns0(); opt != nil {
-		limit = max(limit, int(opt.UDPSize()))
+	return full
+}
+
+// maxReply is the size up to which a client takes a reply by UDP.
+func maxReply(q *dns.Msg) int {
+	if opt := q.IsEdns0(); opt != nil {
+		return max(dns.MinMsgSize, int(opt.UDPSize()))
 	}
-	return isFull(full, theirs, limit) && isFull(full, ours, limit)
+	return dns.MinMsgSize
 }
 
 // isFull tells whether m holds nothing but records of full, and not all others would have fitted beside them.
