@@ -233,7 +233,7 @@ func (d *difference) hiddenNamespaces() bool {
 		return len(d.theirs.Answer) == 1 && d.only("answer") && !slices.ContainsFunc(d.ours.Answer, func(rr dns.RR) bool { return !d.isShown(rr) })
 	}
 	if len(shown.Answer) == 0 {
-		return d.ours.Rcode == dns.RcodeNameError && isNegative(d.ours) && d.only("rcode", "answer", "authority")
+		return d.ours.Rcode == dns.RcodeNameError && isNegative(d.ours) && d.only("rcode", "answer", "authority", "tc")
 	}
 	return len(d.view().compare(shown, d.ours)) == 0
 }
