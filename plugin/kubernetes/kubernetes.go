@@ -31,6 +31,7 @@ type Kubernetes struct {
 	listen  *plugin.Listen
 	local   []netip.Addr // of this host, for NS; set by Start
 	targets sync.Pool    // *targets
+	paths   searchPaths
 	unwatch func()
 }
 

@@ -19,6 +19,7 @@ const (
 // server starts all the same, and answers SERVFAIL to what it cannot know.
 func (k *Kubernetes) Start(ctx context.Context) error {
 	k.local = k.localAddrs()
+	k.paths.node = nodeDomains(resolvConf)
 	k.unwatch = k.lease.Writer.Watch(k.metrics.observe)
 	if err := k.lease.Start(); err != nil {
 		return err

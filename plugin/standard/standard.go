@@ -9,16 +9,19 @@ import (
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/plugin/acl"
+	"github.com/nameplane/nameplane/plugin/autopath"
 	"github.com/nameplane/nameplane/plugin/bind"
 	"github.com/nameplane/nameplane/plugin/bufsize"
 	"github.com/nameplane/nameplane/plugin/debug"
 	"github.com/nameplane/nameplane/plugin/errors"
 	"github.com/nameplane/nameplane/plugin/forward"
+	"github.com/nameplane/nameplane/plugin/header"
 	"github.com/nameplane/nameplane/plugin/health"
 	"github.com/nameplane/nameplane/plugin/hosts"
 	"github.com/nameplane/nameplane/plugin/kubernetes"
 	"github.com/nameplane/nameplane/plugin/loadbalance"
 	"github.com/nameplane/nameplane/plugin/log"
+	"github.com/nameplane/nameplane/plugin/minimal"
 	"github.com/nameplane/nameplane/plugin/prometheus"
 	"github.com/nameplane/nameplane/plugin/ready"
 	"github.com/nameplane/nameplane/plugin/reload"
@@ -38,7 +41,10 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		errors.Spec(),
 		log.Spec(),
 		loadbalance.Spec(),
+		autopath.Spec(),
 		acl.Spec(),
+		header.Spec(),
+		minimal.Spec(),
 		hosts.Spec(),
 		kubernetes.Spec(pool),
 		forward.Spec(),
