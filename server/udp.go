@@ -24,9 +24,7 @@ const (
 	readPause = 10 * time.Millisecond
 )
 
-// udpSocket is one of the UDP sockets of an address, and the goroutine that reads it. It works through package net:
-// system calls of our own on a locked thread, blocking or not, cost the same within the noise for an echo (5.9 to 6.3 µs
-// of CPU at saturation, 14 to 20 µs at 20,000 queries a second, where waking up is most of it).
+// udpSocket is one of the UDP sockets of an address, and the goroutine that reads it.
 type udpSocket struct {
 	listener *listener
 	conn     *net.UDPConn
@@ -41,12 +39,31 @@ type udpSocket struct {
 type datagram struct {
 	plugin.Exchange
 	socket  *udpSocket
+	batch   *batch         // that it came in with; nil once another goroutine serves that on
 	from    netip.AddrPort // as the socket spells it
-	handed  bool           // another goroutine reads the socket now
 	control []byte         // the received control message, made ready for the reply
 	oob     [controlSize]byte
 	size    int
+	reply   []byte // nil for none
 	packet  [maxDatagram]byte
+}
+
+// batch is datagrams that were received together, so that their replies can be sent together. Its owner is the goroutine
+// that reads the socket.
+type batch struct {
+	slots   []*datagram
+	n       int // of the slots hold a datagram
+	next    int // to be served
+	carrier carrier
+}
+
+// carrier is how datagrams get in and out of a socket: many with one system call where the system has that, which saves a
+// fifth of the CPU time of a busy socket (an echo takes 4.5 instead of 5.6 µs), or one by one.
+type carrier interface {
+	// receive waits for datagrams and puts them into the first slots; n is how many.
+	receive(b *batch) (n int, err error)
+	// send sends the replies of the datagrams in b.
+	send(b *batch)
 }
 
 func newUDPSocket(l *listener, conn *net.UDPConn, shard int) *udpSocket {
@@ -69,30 +86,47 @@ func (s *udpSocket) stop() {
 	s.conn.SetReadDeadline(time.Unix(1, 0))
 }
 
-// read serves the socket until it is stopped, or until a query made it hand the socket on.
+// read serves the socket from its beginning.
 func (s *udpSocket) read() {
-	d := s.pool.Get().(*datagram)
-	for s.receive(d) {
-		s.serve(d)
-		if d.handed {
-			d.handed = false
-			s.listener.waiters.leave()
-			break
-		}
+	carrier, size := newCarrier(s)
+	b := &batch{slots: make([]*datagram, size), carrier: carrier}
+	for i := range b.slots {
+		b.slots[i] = s.pool.Get().(*datagram)
 	}
-	s.pool.Put(d)
+	s.serveOn(b)
 }
 
-// receive waits for a query; false when the socket is stopped.
-func (s *udpSocket) receive(d *datagram) bool {
+// serveOn serves what is left of a batch, and then all that comes, until the socket is stopped or a query that waits makes
+// another goroutine serve on.
+func (s *udpSocket) serveOn(b *batch) {
 	for {
-		oob := d.oob[:0]
-		if s.wild {
-			oob = d.oob[:]
+		for b.next < b.n {
+			d := b.slots[b.next]
+			b.next++
+			d.batch = b
+			s.serve(d)
+			if d.batch == nil {
+				s.sendLate(d)
+				return
+			}
 		}
-		n, controls, _, from, err := s.conn.ReadMsgUDPAddrPort(d.packet[:], oob)
+		b.carrier.send(b)
+		if !s.receive(b) {
+			return
+		}
+	}
+}
+
+// receive waits for queries; false when the socket is stopped.
+func (s *udpSocket) receive(b *batch) bool {
+	for {
+		n, err := b.carrier.receive(b)
 		if err == nil {
-			d.begin(from, n, controls)
+			b.n, b.next = n, 0
+			now := s.listener.options.Now()
+			for _, d := range b.slots[:n] {
+				d.Now = now
+			}
 			return true
 		}
 		if s.stopped.Load() || ended(err) {
@@ -108,8 +142,7 @@ func (s *udpSocket) receive(d *datagram) bool {
 // begin notes what came with the packet.
 func (d *datagram) begin(from netip.AddrPort, n, controls int) {
 	d.from, d.Client, d.Local = from, unmap(from), d.socket.local
-	d.Now = d.socket.listener.options.Now()
-	d.size, d.control = n, nil
+	d.size, d.control, d.reply = n, nil, nil
 	if d.socket.wild {
 		to, control := replyControl(d.oob[:controls])
 		d.control = control
@@ -122,27 +155,69 @@ func (d *datagram) begin(from netip.AddrPort, n, controls int) {
 func (s *udpSocket) serve(d *datagram) {
 	t := s.listener.enter(s.shard)
 	defer t.leave(s.shard)
-	reply := t.answer(s.listener.ctx, &d.Exchange, d, d.packet[:d.size])
-	if reply == nil {
-		return
+	d.reply = t.answer(s.listener.ctx, &d.Exchange, d, d.packet[:d.size])
+}
+
+// sendLate sends the reply of a query that waited, and lets it go.
+func (s *udpSocket) sendLate(d *datagram) {
+	if d.reply != nil {
+		s.write(d)
 	}
-	if _, _, err := s.conn.WriteMsgUDPAddrPort(reply, d.control, d.from); err != nil {
-		s.listener.log.Debug("cannot send a reply", "client", d.Client.String(), "error", err)
+	s.listener.waiters.leave()
+	d.reply = nil
+	s.pool.Put(d)
+}
+
+// write sends one reply.
+func (s *udpSocket) write(d *datagram) {
+	if _, _, err := s.conn.WriteMsgUDPAddrPort(d.reply, d.control, d.from); err != nil {
+		s.unsent(d, err)
 	}
 }
 
-// Yield implements plugin.Host: another goroutine reads on.
+func (s *udpSocket) unsent(d *datagram, err error) {
+	s.listener.log.Debug("cannot send a reply", "client", d.Client.String(), "error", err)
+}
+
+// Yield implements plugin.Host: another goroutine serves the rest of the batch and reads on.
 func (d *datagram) Yield(*plugin.Exchange) error {
-	if d.handed {
+	b := d.batch
+	if b == nil {
 		return nil
 	}
 	l := d.socket.listener
 	if err := l.waiters.enter(); err != nil {
 		return err
 	}
-	d.handed = true
-	l.tasks.Go(d.socket.read)
+	d.batch = nil
+	b.slots[b.next-1] = d.socket.pool.Get().(*datagram)
+	l.tasks.Go(func() { d.socket.serveOn(b) })
 	return nil
+}
+
+// singly receives and sends one datagram at a time, through package net.
+type singly struct{ socket *udpSocket }
+
+func (p singly) receive(b *batch) (n int, err error) {
+	d := b.slots[0]
+	oob := d.oob[:0]
+	if p.socket.wild {
+		oob = d.oob[:]
+	}
+	size, controls, _, from, err := p.socket.conn.ReadMsgUDPAddrPort(d.packet[:], oob)
+	if err != nil {
+		return 0, err
+	}
+	d.begin(from, size, controls)
+	return 1, nil
+}
+
+func (p singly) send(b *batch) {
+	for _, d := range b.slots[:b.n] {
+		if d.reply != nil {
+			p.socket.write(d)
+		}
+	}
 }
 
 // Resolve implements plugin.Host.
