@@ -108,12 +108,13 @@ func optionCorefiles() []corefile {
 		{name: "labels", text: relay("labels tier in (front, middle)\npods verified\nendpoint_pod_names"), pods: "verified", relays: true},
 		{name: "zonal", text: relay("zonal\nfallthrough cluster.local\npods insecure"), pods: "insecure", falls: []string{world.Zone}, relays: true},
 		{name: "blocks", text: blocks, reverse: []string{"10.in-addr.arpa.", "d.f.ip6.arpa."}, pods: "insecure", falls: []string{"10.in-addr.arpa.", "d.f.ip6.arpa."}, relays: true},
+		{name: "ports", text: ports, pods: "insecure", falls: []string{"ip6.arpa."}, relays: true},
 		// On all addresses, because a block that binds has no NS records.
 		{name: "name-servers", text: ".:{PORT} {\nkubernetes cluster.local" + reverse + "{\n" + source + "ttl 3000\n}\n}\n"},
 	}
 }
 
-// blocks has several server blocks, zones written as networks, and another port.
+// blocks has several server blocks, and zones written as networks.
 const blocks = `(common) {
 	bind 127.0.0.1
 	errors
@@ -143,6 +144,22 @@ default.svc.cluster.local {
 .:{PORT} {
 	import common
 	whoami
+}
+`
+
+// ports has two servers; the other one is asked.
+const ports = `cluster.local in-addr.arpa . {
+	bind 127.0.0.1
+	whoami
+}
+.:{OTHER} {
+	bind 127.0.0.1
+	kubernetes cluster.local in-addr.arpa ip6.arpa {
+		` + source + `
+		pods insecure
+		fallthrough ip6.arpa
+	}
+	forward . {UPSTREAM}
 }
 `
 

@@ -115,18 +115,22 @@ func (r *room) start(t *testing.T, c *corefile, f *facts) *sitting {
 	return s
 }
 
-// serve runs one server with the text of a Corefile.
+// serve runs one server with the text of a Corefile. The address to ask is that of the block with the port {OTHER}, if
+// there is one.
 func (r *room) serve(t *testing.T, bin, text string) server {
 	t.Helper()
-	ports, err := peer.FreePorts(3)
+	ports, err := peer.FreePorts(4)
 	if err != nil {
 		t.Fatal(err)
 	}
 	fill := []string{"{KUBECONFIG}", r.kubeconfig, "{UPSTREAM}", r.upstream, ":{PORT}", ""}
-	for i, name := range []string{"{HEALTH}", "{READY}", "{METRICS}"} {
+	for i, name := range []string{"{HEALTH}", "{READY}", "{METRICS}", "{OTHER}"} {
 		fill = append(fill, name, strconv.Itoa(ports[i]))
 	}
 	address, _ := peer.StartServer(t, bin, strings.NewReplacer(fill...).Replace(text))
+	if strings.Contains(text, "{OTHER}") {
+		address = fmt.Sprintf("127.0.0.1:%d", ports[3])
+	}
 	return server{address: address, ready: fmt.Sprintf("http://127.0.0.1:%d/ready", ports[1])}
 }
 
