@@ -9,10 +9,14 @@ import (
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/plugin/acl"
+	"github.com/nameplane/nameplane/plugin/any"
 	"github.com/nameplane/nameplane/plugin/autopath"
 	"github.com/nameplane/nameplane/plugin/bind"
 	"github.com/nameplane/nameplane/plugin/bufsize"
+	"github.com/nameplane/nameplane/plugin/cancel"
+	"github.com/nameplane/nameplane/plugin/chaos"
 	"github.com/nameplane/nameplane/plugin/debug"
+	"github.com/nameplane/nameplane/plugin/dns64"
 	"github.com/nameplane/nameplane/plugin/errors"
 	"github.com/nameplane/nameplane/plugin/forward"
 	"github.com/nameplane/nameplane/plugin/header"
@@ -20,8 +24,11 @@ import (
 	"github.com/nameplane/nameplane/plugin/hosts"
 	"github.com/nameplane/nameplane/plugin/kubernetes"
 	"github.com/nameplane/nameplane/plugin/loadbalance"
+	"github.com/nameplane/nameplane/plugin/local"
 	"github.com/nameplane/nameplane/plugin/log"
 	"github.com/nameplane/nameplane/plugin/minimal"
+	"github.com/nameplane/nameplane/plugin/nsid"
+	"github.com/nameplane/nameplane/plugin/pprof"
 	"github.com/nameplane/nameplane/plugin/prometheus"
 	"github.com/nameplane/nameplane/plugin/ready"
 	"github.com/nameplane/nameplane/plugin/reload"
@@ -31,15 +38,22 @@ import (
 // List is the directives in the order of the chain. Directives that read a cluster share the stores of pool.
 func List(pool *cluster.Pool) []plugin.Spec {
 	return []plugin.Spec{
+		cancel.Spec(),
 		reload.Spec(),
+		nsid.Spec(),
 		bufsize.Spec(),
 		bind.Spec(),
 		debug.Spec(),
 		ready.Spec(),
 		health.Spec(),
+		pprof.Spec(),
 		prometheus.Spec(),
 		errors.Spec(),
 		log.Spec(),
+		local.Spec(),
+		dns64.Spec(),
+		any.Spec(),
+		chaos.Spec(),
 		loadbalance.Spec(),
 		autopath.Spec(),
 		acl.Spec(),
