@@ -75,10 +75,20 @@ func TestForeignPacketsAreIgnored(t *testing.T) {
 			m.Question[0].Qtype = dns.TypeAAAA
 			return packed(m)
 		}},
-		{name: "no question", first: func(q *query) []byte {
-			m := q.reply(dns.RcodeRefused)
+		{name: "no question and no error", first: func(q *query) []byte {
+			m := q.reply(dns.RcodeSuccess)
 			m.Question = nil
 			return packed(m)
+		}},
+		{name: "no question and no name", first: func(q *query) []byte {
+			m := q.reply(dns.RcodeNameError)
+			m.Question = nil
+			return packed(m)
+		}},
+		{name: "a bare header and something", first: func(q *query) []byte {
+			m := q.reply(dns.RcodeRefused)
+			m.Question = nil
+			return append(packed(m), 0)
 		}},
 		{name: "the query itself", first: func(q *query) []byte { return q.packet }},
 		{name: "half a header", first: func(q *query) []byte { return q.packet[:5] }},
@@ -250,25 +260,76 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// An upstream that sends more than was asked for: as much as fits goes on, with TC; what the system cut, only TC.
+// An upstream that sends more than the client takes: the client is to ask by TCP, as CoreDNS tells it.
 func TestTooLargeForUDP(t *testing.T) {
 	t.Parallel()
-	for _, records := range []int{60, 200, 600} {
-		t.Run(fmt.Sprint(records), func(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		records int
+		size    uint16 // that the client takes; 0 without EDNS
+		cut     bool
+	}{
+		{name: "all fit into 512 bytes", records: 20},
+		{name: "a little more", records: 60, cut: true},
+		{name: "as much as EDNS allows", records: 60, size: 1232},
+		{name: "more than is read", records: 600, size: 1232, cut: true},
+		{name: "a client of large datagrams", records: 600, size: 65000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, func(q *query) {
-				q.send(packed(q.reply(dns.RcodeSuccess, slices.Repeat([]string{"www.example.org. 5 IN A 192.0.2.1"}, records)...)))
+				q.send(packed(q.reply(dns.RcodeSuccess, slices.Repeat([]string{"www.example.org. 5 IN A 192.0.2.1"}, c.records)...)))
 			})
 			h, _, _ := built(t, ". "+s.addr)
-			x := block.NewExchange(t, "www.example.org.", dns.TypeA)
-			m, err := send(t, h, x)
-			if err != nil || !m.Truncated {
+			query := new(dns.Msg).SetQuestion("www.Example.org.", dns.TypeA)
+			if c.size > 0 {
+				query.SetEdns0(c.size, false)
+			}
+			m, err := send(t, h, block.FromMsg(t, query))
+			if err != nil || m.Truncated != c.cut || !m.RecursionAvailable || m.Question[0].Name != "www.Example.org." {
 				t.Fatalf("%v, %v", m, err)
 			}
-			if packet := x.Reply.Finish(&x.Query, x.Limit()); len(packet) > 512 {
-				t.Errorf("%d bytes", len(packet))
+			if c.cut && len(m.Answer) != 0 || !c.cut && len(m.Answer) != c.records {
+				t.Errorf("%d records", len(m.Answer))
 			}
 		})
+	}
+}
+
+// TestBareHeader: servers that do not know EDNS may answer with a header alone (RFC 6891, section 7). It must not cost the
+// client a timeout.
+func TestBareHeader(t *testing.T) {
+	t.Parallel()
+	for _, rcode := range []int{dns.RcodeFormatError, dns.RcodeServerFailure, dns.RcodeNotImplemented, dns.RcodeRefused} {
+		for _, transport := range []plugin.Transport{plugin.UDP, plugin.TCP} {
+			s := newServer(t, func(q *query) {
+				m := q.reply(rcode)
+				m.Question = nil
+				q.send(packed(m))
+			})
+			h, _, _ := built(t, ". "+s.addr)
+			x := block.NewExchange(t, "www.Example.org.", dns.TypeA)
+			x.Transport = transport
+			m, err := send(t, h, x)
+			if err != nil || m.Rcode != rcode || len(m.Question) != 1 || m.Question[0].Name != "www.Example.org." || s.count(transport.String()) != 1 {
+				t.Errorf("%s by %s: %v, %v", dns.RcodeToString[rcode], transport, m, err)
+			}
+		}
+	}
+}
+
+// A reply with TC may end within a record.
+func TestTruncatedWithinARecord(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(q *query) {
+		m := q.reply(dns.RcodeSuccess, "www.example.org. 5 IN A 192.0.2.1")
+		m.Truncated = true
+		p := packed(m)
+		q.send(p[:len(p)-2])
+	})
+	h, _, _ := built(t, ". "+s.addr)
+	if m := mustAsk(t, h, "www.example.org."); !m.Truncated || len(m.Answer) != 0 {
+		t.Errorf("%v", m)
 	}
 }
 
@@ -284,53 +345,73 @@ func TestLargeReplyByTCP(t *testing.T) {
 	if err != nil || len(m.Answer) != 4000 || m.Truncated {
 		t.Fatalf("%d records, %v", len(m.Answer), err)
 	}
-	u := h.forwards[0].upstreams[0]
 	for range 10 {
-		if f, ok := u.flights.Get().(*flight); ok && cap(f.reply) > mostKept {
-			t.Errorf("a buffer of %d bytes was kept", cap(f.reply))
+		if f, ok := h.forwards[0].flights.pool.Get().(*flight); ok && cap(f.packet) > mostKept {
+			t.Errorf("a buffer of %d bytes was kept", cap(f.packet))
 		}
 	}
 }
 
 func TestConnectionsAreReused(t *testing.T) {
 	t.Parallel()
-	for _, transport := range []plugin.Transport{plugin.UDP, plugin.TCP} {
-		t.Run(transport.String(), func(t *testing.T) {
+	for _, c := range []struct {
+		transport plugin.Transport
+		most      int // links for a hundred queries, one after the other
+	}{
+		{transport: plugin.UDP, most: udpWidth + 1}, // each is left after 100 to 200
+		{transport: plugin.TCP, most: 1},
+	} {
+		t.Run(c.transport.String(), func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, answerAll)
 			h, env, _ := built(t, ". "+s.addr)
-			for range 5 {
+			for range 100 {
 				x := block.NewExchange(t, "www.example.org.", dns.TypeA)
-				x.Transport = transport
+				x.Transport = c.transport
 				if _, err := send(t, h, x); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if clients := slices.Compact(s.clients(transport.String())); len(clients) != 1 {
-				t.Errorf("queries came from %v", clients)
+			clients := s.clients(c.transport.String())
+			slices.Sort(clients)
+			ports := len(slices.Compact(clients))
+			if ports > c.most {
+				t.Errorf("%d source ports, want at most %d", ports, c.most)
 			}
-			labels := map[string]string{"proxy_name": "forward", "to": s.addr, "proto": transport.String()}
-			if got := value(t, env, "coredns_proxy_conn_cache_hits_total", labels); got != 4 {
-				t.Errorf("hits %v, want 4", got)
-			}
-			if got := value(t, env, "coredns_proxy_conn_cache_misses_total", labels); got != 1 {
-				t.Errorf("misses %v, want 1", got)
+			labels := map[string]string{"proxy_name": "forward", "to": s.addr, "proto": c.transport.String()}
+			hits, misses := value(t, env, "coredns_proxy_conn_cache_hits_total", labels), value(t, env, "coredns_proxy_conn_cache_misses_total", labels)
+			if hits != float64(100-ports) || misses != float64(ports) {
+				t.Errorf("%v hits and %v misses with %d ports", hits, misses, ports)
 			}
 		})
 	}
 }
 
+// TestSourcePortsChange: several ports are open at a time, and none for long (RFC 5452, section 10).
 func TestSourcePortsChange(t *testing.T) {
 	t.Parallel()
+	const queries = 4000
 	s := newServer(t, answerAll)
 	h, _, _ := built(t, ". "+s.addr)
-	for range 2*mostQueries + 1 {
+	for range queries {
 		mustAsk(t, h, "www.example.org.")
 	}
-	clients := s.clients("udp")
-	slices.Sort(clients)
-	if n := len(slices.Compact(clients)); n != 3 {
-		t.Errorf("%d source ports for %d queries, want 3", n, 2*mostQueries+1)
+	by := map[string]int{}
+	for _, client := range s.clients("udp") {
+		by[client]++
+	}
+	if len(by) < queries/(2*leastQueries) {
+		t.Errorf("%d source ports for %d queries", len(by), queries)
+	}
+	for client, n := range by {
+		if n > 2*leastQueries {
+			t.Errorf("%d queries from %s, want at most %d", n, client, 2*leastQueries)
+		}
+	}
+	early := s.clients("udp")[:100]
+	slices.Sort(early)
+	if n := len(slices.Compact(early)); n < udpWidth/2 {
+		t.Errorf("the first hundred queries came from %d ports", n)
 	}
 }
 
@@ -383,7 +464,7 @@ func TestClosedConnectionIsReplaced(t *testing.T) {
 		mustAsk(t, h, "www.example.org.")
 		s.closeConns()
 	}
-	if got := h.forwards[0].upstreams[0].fails.Load(); got != 0 || len(h.forwards[0].upstreams[0].suspected) != 0 {
+	if got := only(h).fails.Load(); got != 0 || only(h).doubtful() {
 		t.Error("the upstream is suspected")
 	}
 	if n := s.count("tcp"); n != 3 {
@@ -391,29 +472,86 @@ func TestClosedConnectionIsReplaced(t *testing.T) {
 	}
 }
 
+// An idle link is closed when its time is over, whether anything is sent or not.
 func TestExpire(t *testing.T) {
 	t.Parallel()
+	for _, transport := range []plugin.Transport{plugin.UDP, plugin.TCP} {
+		t.Run(transport.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, answerAll)
+			h, _, _ := built(t, ". "+s.addr, "expire 50ms", "read_timeout 1s")
+			p := only(h).pool(transport == plugin.TCP)
+			for range 2 {
+				x := block.NewExchange(t, "www.example.org.", dns.TypeA)
+				x.Transport = transport
+				if _, err := send(t, h, x); err != nil {
+					t.Fatal(err)
+				}
+				if p.count() != 1 {
+					t.Fatalf("%d links", p.count())
+				}
+				eventually(t, "the idle link is closed", func() bool { return p.count() == 0 })
+			}
+			if a := s.clients(transport.String()); len(a) != 2 || a[0] == a[1] {
+				t.Errorf("queries came from %v", a)
+			}
+		})
+	}
+}
+
+func TestMaxAge(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, answerAll)
-	h, _, _ := built(t, ". "+s.addr, "expire 1h")
+	h, _, _ := built(t, ". "+s.addr, "force_tcp", "expire 1ms", "max_age 30ms")
+	p := only(h).tcp
+	p.expire = time.Hour
 	mustAsk(t, h, "www.example.org.")
-	p := h.forwards[0].upstreams[0].udp
-	h.sweep(time.Now())
-	if len(p.idle) != 1 {
-		t.Fatalf("%d idle sockets, want 1", len(p.idle))
+	eventually(t, "the connection is replaced", func() bool {
+		mustAsk(t, h, "www.example.org.")
+		clients := s.clients("tcp")
+		return clients[len(clients)-1] != clients[0]
+	})
+	eventually(t, "the old connection is closed", func() bool { return p.count() <= 1 })
+}
+
+func TestMaxIdle(t *testing.T) {
+	t.Parallel()
+	gather := make(chan *query, 10)
+	s := newServer(t, func(q *query) { gather <- q })
+	h, _, _ := built(t, ". "+s.addr, "force_tcp", "max_idle_conns 2")
+	var clients sync.WaitGroup
+	for i := range 6 {
+		clients.Go(func() { mustAsk(t, h, fmt.Sprintf("n%d.example.org.", i)) })
 	}
-	if c := p.take(time.Now().Add(2 * time.Hour)); c != nil {
-		t.Error("an expired socket was taken")
+	var held []*query
+	for range 6 {
+		held = append(held, <-gather)
 	}
+	if n := only(h).tcp.count(); n != 6 {
+		t.Errorf("%d connections for 6 queries at once", n)
+	}
+	for _, q := range held {
+		q.answer()
+	}
+	clients.Wait()
+	eventually(t, "two connections are left", func() bool { return only(h).tcp.count() == 2 })
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, answerAll)
+	h, _, _ := built(t, ". "+s.addr)
 	mustAsk(t, h, "www.example.org.")
-	h.sweep(time.Now().Add(2 * time.Hour))
-	if len(p.idle) != 0 {
-		t.Error("an expired socket was left")
+	for range 2 {
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := h.Close(); err != nil {
-		t.Fatal(err)
+	if n := only(h).udp.count(); n != 0 {
+		t.Errorf("%d links are left", n)
 	}
-	mustAsk(t, h, "www.example.org.")
-	if len(p.idle) != 0 {
-		t.Error("a socket was kept after Close")
+	mustAsk(t, h, "www.example.org.") // one that was late
+	if n := only(h).udp.count(); n != 0 {
+		t.Errorf("%d links are kept after Close", n)
 	}
 }

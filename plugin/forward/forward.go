@@ -2,41 +2,42 @@ package forward
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
 
 	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/server/wire"
 )
 
 // totalTime is how long a client waits at most, over all attempts (its own timeout is commonly 5 s: resolv.conf(5)).
 const totalTime = 5 * time.Second
 
-// errNoHealthy says that no attempt was made.
-var errNoHealthy = errors.New("no healthy upstream")
-
 // forward is one line: which names it takes, and whom it asks.
 type forward struct {
 	settings
-	upstreams  []*upstream
+	upstreams  atomic.Pointer[[]*upstream]
 	order      policy
 	total      time.Duration
 	concurrent atomic.Int64
 	excess     excess
+	sharing    sharing
+	flights    flights
+	budget     budget
 	metrics    *metrics
+	log        *slog.Logger
+	suspects   chan<- *upstream
 }
 
-func (s *settings) forward(env *plugin.Env, to []string, m *metrics) *forward {
-	f := &forward{settings: *s, order: newPolicy(s.policy), total: totalTime, metrics: m}
-	f.excess = excess{log: env.Log, max: s.maxConcurrent}
-	for _, addr := range to {
-		f.upstreams = append(f.upstreams, newUpstream(addr, s, m, env.Log))
-	}
+// newForward makes a line of its settings. Its upstreams are set apart: see roster.
+func newForward(s *settings, log *slog.Logger, m *metrics, suspects chan<- *upstream) *forward {
+	f := &forward{settings: *s, order: newPolicy(s.policy), total: totalTime, metrics: m, log: log, suspects: suspects}
+	f.excess = excess{log: log, max: s.maxConcurrent}
+	f.budget.tenths.Store(mostSaved)
+	f.upstreams.Store(new([]*upstream))
 	return f
 }
 
@@ -60,72 +61,74 @@ func (f *forward) serve(ctx context.Context, x *plugin.Exchange) error {
 	if err := x.Block(); err != nil {
 		return err
 	}
+	tcp := f.forceTCP || !f.preferUDP && x.Transport == plugin.TCP
+	e, first := f.sharing.join(&x.Query, tcp)
+	if first {
+		return f.lead(ctx, x, e, tcp)
+	}
+	f.metrics.coalesced.Inc()
+	<-e.done // by the deadline of the first
+	if e.err != nil {
+		return e.err
+	}
+	return x.Reply.SetPacket(&x.Query, e.packet)
+}
+
+// lead asks for x and those who join it.
+func (f *forward) lead(ctx context.Context, x *plugin.Exchange, e *shared, tcp bool) error {
 	deadline := time.Now().Add(f.total)
 	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
 		deadline = end
 	}
-	return f.ask(ctx, x, deadline)
-}
-
-// ask makes attempts as CoreDNS does: along the policy's order, past those that are down, at most two for each
-// upstream. When all are down, the health checks may be what is broken, so one more is asked at random.
-func (f *forward) ask(ctx context.Context, x *plugin.Exchange, deadline time.Time) error {
 	var (
-		last    = errNoHealthy
-		list    = f.order(f.upstreams)
-		skipped = 0
+		t     = trip{forward: f, query: &x.Query, tcp: tcp, limit: x.Limit(), deadline: deadline}
+		reply *flight
+		err   = errGivenUp
 	)
-	for turn, attempts := 0, 0; attempts < 2*len(list) && time.Now().Before(deadline) && ctx.Err() == nil; turn++ {
-		if turn%len(list) == 0 {
-			skipped = 0
+	defer func() {
+		e.end(reply, err)
+		if reply != nil {
+			f.flights.put(reply)
 		}
-		u := list[turn%len(list)]
-		if u.down() {
-			if skipped++; skipped < len(list) {
-				continue
-			}
-			f.metrics.broken.Inc()
-			u = list[rand.IntN(len(list))]
-		}
-		err := f.askOne(u, x, deadline)
-		if err == nil {
-			return nil
-		}
-		last = err
-		u.suspect()
-		attempts++
-		if skipped == len(list) {
-			break
-		}
+	}()
+	reply, err = t.ask(ctx)
+	if err != nil {
+		err = &failure{cause: err}
+		return err
 	}
-	x.Reply.Reset()
-	return last
+	return x.Reply.SetPacket(&x.Query, reply.packet)
 }
 
-// askOne asks one upstream, by the client's transport unless the options say otherwise.
-func (f *forward) askOne(u *upstream, x *plugin.Exchange, deadline time.Time) error {
-	tcp := f.forceTCP || !f.preferUDP && x.Transport == plugin.TCP
-	err := u.ask(x, tcp, deadline)
-	if err == nil && x.Reply.Truncated() && !tcp && f.preferUDP {
-		err = u.ask(x, true, deadline)
+// passes tells whether a reply is to be looked for behind the line: the options next and next_on_nodata.
+func (f *forward) passes(r *wire.Reply) bool {
+	for _, rcode := range f.next {
+		if rcode == r.Rcode() {
+			return true
+		}
 	}
-	return err
+	return f.nextOnNodata && r.Rcode() == dns.RcodeSuccess && r.Count(wire.Answer) == 0
 }
 
 // Handler is all forward lines of a server block, in their order.
 type Handler struct {
 	forwards []*forward
+	rosters  []*roster
+	suspects chan *upstream
 }
 
 // Name is "forward".
 func (h *Handler) Name() string { return "forward" }
 
-// Serve lets the first line that is for the name answer.
+// Serve lets the first line that is for the name answer, or one behind it to which that one leaves the answer.
 func (h *Handler) Serve(ctx context.Context, x *plugin.Exchange) error {
-	for _, f := range h.forwards {
-		if f.takes(x) {
-			return f.serve(ctx, x)
+	for i, f := range h.forwards {
+		if !f.takes(x) {
+			continue
 		}
+		if err := f.serve(ctx, x); err != nil || i == len(h.forwards)-1 || !f.passes(&x.Reply) {
+			return err
+		}
+		x.Reply.Reset()
 	}
 	return x.Next(ctx)
 }

@@ -2,7 +2,6 @@ package forward
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,8 +11,14 @@ import (
 	"github.com/nameplane/nameplane/server/wire"
 )
 
-// leastInterval keeps "health_check 0s" from asking without a pause.
-const leastInterval = 10 * time.Millisecond
+const (
+	// leastInterval keeps "health_check 0s" from asking without a pause.
+	leastInterval = 10 * time.Millisecond
+	// mostSuspects bounds the upstreams that wait for Run to check them.
+	mostSuspects = 64
+	// refreshTime is how often files of name servers are looked at.
+	refreshTime = 5 * time.Second
+)
 
 // check is how an upstream's health is checked.
 type check struct {
@@ -25,49 +30,50 @@ type check struct {
 }
 
 // query is the check's question: NS of a name.
-func (c *check) query() ([]byte, error) {
+func (c *check) query() (*wire.Query, error) {
 	m := new(dns.Msg).SetQuestion(c.name.String(), dns.TypeNS)
 	m.RecursionDesired = c.recursion
-	return m.Pack()
+	packet, err := m.Pack()
+	if err != nil {
+		return nil, err
+	}
+	q := new(wire.Query)
+	return q, q.Parse(packet)
 }
 
 // down tells whether more health checks failed in a row than max_fails allows; with 0 there are none.
 func (u *upstream) down() bool { return u.maxFails > 0 && u.fails.Load() > u.maxFails }
 
+// doubtful tells whether the upstream failed, and no health check has spoken for it since.
+func (u *upstream) doubtful() bool { return u.suspected.Load() }
+
 // suspect asks for a health check, unless one is wanted already. It never waits.
 func (u *upstream) suspect() {
-	if u.maxFails == 0 {
+	if u.maxFails == 0 || !u.suspected.CompareAndSwap(false, true) {
 		return
 	}
 	select {
-	case u.suspected <- struct{}{}:
-	default:
+	case u.suspects <- u:
+	default: // nobody checks; the next error asks again
+		u.suspected.Store(false)
 	}
 }
 
-// watch checks the upstream's health whenever it is suspected, until it answers.
-func (u *upstream) watch(ctx context.Context) {
+// examine checks the upstream's health until it answers.
+func (u *upstream) examine(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for !u.healthy() {
+		timer.Reset(max(u.check.interval, leastInterval))
 		select {
 		case <-ctx.Done():
 			return
-		case <-u.suspected:
-		}
-		for !u.healthy() {
-			timer.Reset(max(u.check.interval, leastInterval))
-			select {
-			case <-ctx.Done():
-				return
-			case <-timer.C:
-			}
-		}
-		select { // failures that were seen meanwhile are answered by this check
-		case <-u.suspected:
-		default:
+		case <-u.gone:
+			return
+		case <-timer.C:
 		}
 	}
+	u.suspected.Store(false)
 }
 
 // healthy makes one health check. Any reply will do: an upstream that refuses to answer this question is alive.
@@ -87,57 +93,47 @@ func (u *upstream) healthy() bool {
 }
 
 func (u *upstream) probe() error {
-	query, err := u.check.query()
+	q, err := u.check.query()
 	if err != nil {
 		return err
 	}
-	f := u.newFlight(query, leastRoom, time.Now().Add(u.check.patience))
-	defer u.land(f)
-	f.take = func(packet []byte) error {
-		if packet[2]&0x80 == 0 {
-			return errors.New("not a response")
-		}
-		return nil
+	now := time.Now()
+	f := u.flights.get(q, leastRoom, now.Add(u.check.patience))
+	f.lenient = true
+	u.pool(u.check.tcp).send(f, now)
+	<-f.landed
+	if u.again(f, u.check.tcp) {
+		<-f.landed
 	}
-	return u.fly(f, u.check.tcp)
+	err = f.err
+	u.flights.put(f)
+	return err
 }
 
-// sweepTime is how often connections that expired are looked for.
-const sweepTime = 10 * time.Second
-
-// Run checks the health of upstreams that failed, and closes connections that nobody used for long, until ctx ends.
+// Run checks the health of upstreams that failed, and follows the files that name upstreams, until ctx ends.
 func (h *Handler) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
-	for _, f := range h.forwards {
-		for _, u := range f.upstreams {
-			tasks.Go(func() { u.watch(ctx) })
-		}
-	}
-	ticker := time.NewTicker(sweepTime)
+	defer tasks.Wait()
+	ticker := time.NewTicker(refreshTime)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			tasks.Wait()
 			return nil
-		case now := <-ticker.C:
-			h.sweep(now)
+		case u := <-h.suspects:
+			tasks.Go(func() { u.examine(ctx) })
+		case <-ticker.C:
+			for _, r := range h.rosters {
+				r.refresh()
+			}
 		}
 	}
 }
 
-func (h *Handler) sweep(now time.Time) {
-	for _, f := range h.forwards {
-		for _, u := range f.upstreams {
-			u.sweep(now)
-		}
-	}
-}
-
-// Close closes the connections.
+// Close closes the links.
 func (h *Handler) Close() error {
 	for _, f := range h.forwards {
-		for _, u := range f.upstreams {
+		for _, u := range *f.upstreams.Load() {
 			u.close()
 		}
 	}

@@ -45,7 +45,7 @@ func TestDownAndUpAgain(t *testing.T) {
 	t.Parallel()
 	bad, good := newServer(t, silent), marked(t, "good")
 	h, env, log := built(t, ". "+bad.addr+" "+good.addr, "policy sequential", "read_timeout 250ms", "max_fails 2", "health_check 10ms")
-	u := h.forwards[0].upstreams[0]
+	u := only(h)
 	u.check.patience = 100 * time.Millisecond
 	running(t, h)
 	mustAsk(t, h, "www.example.org.")
@@ -120,7 +120,7 @@ func TestAllDown(t *testing.T) {
 	t.Parallel()
 	one, two := marked(t, "1"), marked(t, "2")
 	h, env, _ := built(t, ". "+one.addr+" "+two.addr)
-	for _, u := range h.forwards[0].upstreams {
+	for _, u := range *h.forwards[0].upstreams.Load() {
 		u.fails.Store(3)
 	}
 	seen := map[string]bool{}
@@ -151,8 +151,8 @@ func TestMaxFailsZero(t *testing.T) {
 			t.Fatal("no error")
 		}
 	}
-	u := h.forwards[0].upstreams[0]
-	if u.down() || len(u.suspected) != 0 || s.count("udp") != 10 {
+	u := only(h)
+	if u.down() || u.doubtful() || s.count("udp") != 10 {
 		t.Errorf("down %v, %d queries", u.down(), s.count("udp"))
 	}
 }

@@ -1,11 +1,9 @@
 package forward
 
 import (
-	"strconv"
 	"sync/atomic"
 	"time"
 
-	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nameplane/nameplane/plugin"
@@ -14,33 +12,37 @@ import (
 // metrics are CoreDNS's: those of its proxy, which forward shares there with others, and those of its forward, of which
 // older dashboards and alert rules still use the per-upstream ones.
 type metrics struct {
-	proxyDuration *prometheus.HistogramVec
+	timings       *timings
 	proxyFailures *prometheus.CounterVec
 	cacheHits     *prometheus.CounterVec
 	cacheMisses   *prometheus.CounterVec
 
-	requests  *prometheus.CounterVec
-	responses *prometheus.CounterVec
-	duration  *prometheus.HistogramVec
-	failures  *prometheus.CounterVec
-	broken    prometheus.Counter
-	rejects   prometheus.Counter
+	requests *prometheus.CounterVec
+	failures *prometheus.CounterVec
+	broken   prometheus.Counter
+	rejects  prometheus.Counter
+
+	hedged    *prometheus.CounterVec
+	ignored   *prometheus.CounterVec
+	coalesced prometheus.Counter
 }
 
 func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 	r := registrar{to: registry}
 	m := &metrics{
-		proxyDuration: r.histogram("proxy", "request_duration_seconds", "Time that an upstream took to answer.", "proxy_name", "to", "rcode"),
-		proxyFailures: r.counters("proxy", "healthcheck_failures_total", "Failed health checks.", "proxy_name", "to"),
-		cacheHits:     r.counters("proxy", "conn_cache_hits_total", "Queries on a connection that was open already.", "proxy_name", "to", "proto"),
-		cacheMisses:   r.counters("proxy", "conn_cache_misses_total", "Queries that a connection was opened for.", "proxy_name", "to", "proto"),
+		timings:       register(&r, newTimings()),
+		proxyFailures: r.counters("coredns_proxy_healthcheck_failures_total", "Failed health checks.", "proxy_name", "to"),
+		cacheHits:     r.counters("coredns_proxy_conn_cache_hits_total", "Queries on a connection that was open already.", "proxy_name", "to", "proto"),
+		cacheMisses:   r.counters("coredns_proxy_conn_cache_misses_total", "Queries that a connection was opened for.", "proxy_name", "to", "proto"),
 
-		requests:  r.counters("forward", "requests_total", "Queries sent to an upstream.", "to"),
-		responses: r.counters("forward", "responses_total", "Replies of an upstream.", "to", "rcode"),
-		duration:  r.histogram("forward", "request_duration_seconds", "Time that an upstream took to answer.", "to", "rcode"),
-		failures:  r.counters("forward", "healthcheck_failures_total", "Failed health checks.", "to"),
-		broken:    r.counter("forward", "healthcheck_broken_total", "Queries for which all upstreams were down."),
-		rejects:   r.counter("forward", "max_concurrent_rejects_total", "Queries refused because max_concurrent others were waiting."),
+		requests: r.counters("coredns_forward_requests_total", "Queries sent to an upstream.", "to"),
+		failures: r.counters("coredns_forward_healthcheck_failures_total", "Failed health checks.", "to"),
+		broken:   r.counter("coredns_forward_healthcheck_broken_total", "Queries for which all upstreams were down."),
+		rejects:  r.counter("coredns_forward_max_concurrent_rejects_total", "Queries refused because max_concurrent others were waiting."),
+
+		hedged:    r.counters("nameplane_forward_hedged_total", "Queries that another upstream was asked as well, since this one was slow.", "to"),
+		ignored:   r.counters("nameplane_forward_ignored_replies_total", "Packets from an upstream that answered no query: late, malformed, or forged.", "to"),
+		coalesced: r.counter("nameplane_forward_coalesced_total", "Queries that shared the exchange of an identical one under way."),
 	}
 	return m, r.err
 }
@@ -59,20 +61,12 @@ func register[C prometheus.Collector](r *registrar, c C) C {
 	return registered
 }
 
-func (r *registrar) counters(subsystem, name, help string, labels ...string) *prometheus.CounterVec {
-	return register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "coredns", Subsystem: subsystem, Name: name, Help: help}, labels))
+func (r *registrar) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return register(r, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
 }
 
-func (r *registrar) counter(subsystem, name, help string) prometheus.Counter {
-	return register(r, prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: "coredns", Subsystem: subsystem, Name: name, Help: help}))
-}
-
-func (r *registrar) histogram(subsystem, name, help string, labels ...string) *prometheus.HistogramVec {
-	return register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: "coredns", Subsystem: subsystem, Name: name, Help: help,
-		Buckets: prometheus.ExponentialBuckets(0.00025, 2, 16), NativeHistogramBucketFactor: 1.05}, labels))
+func (r *registrar) counter(name, help string) prometheus.Counter {
+	return register(r, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
 }
 
 // meter is the metrics of one upstream, looked up once.
@@ -80,44 +74,26 @@ type meter struct {
 	all      *metrics
 	to       string
 	requests prometheus.Counter
-	byRcode  [24]atomic.Pointer[rcodeMeter] // the assigned ones below BADVERS's group; others are looked up
-}
-
-type rcodeMeter struct {
-	responses               prometheus.Counter
-	duration, proxyDuration prometheus.Observer
+	hedged   prometheus.Counter
+	byRcode  [24]atomic.Pointer[timing] // the assigned ones below BADVERS's group; others are looked up
 }
 
 func newMeter(all *metrics, to string) *meter {
-	return &meter{all: all, to: to, requests: all.requests.WithLabelValues(to)}
+	return &meter{all: all, to: to, requests: all.requests.WithLabelValues(to), hedged: all.hedged.WithLabelValues(to)}
 }
 
-func (m *meter) answered(rcode int, took time.Duration) {
-	r := m.rcode(rcode)
-	r.responses.Inc()
-	r.duration.Observe(took.Seconds())
-	r.proxyDuration.Observe(took.Seconds())
-}
+func (m *meter) answered(rcode int, took time.Duration) { m.timing(rcode).observe(took) }
 
-func (m *meter) rcode(rcode int) *rcodeMeter {
-	if rcode < len(m.byRcode) {
-		if r := m.byRcode[rcode].Load(); r != nil {
-			return r
-		}
+func (m *meter) timing(rcode int) *timing {
+	if rcode >= len(m.byRcode) {
+		return m.all.timings.of(m.to, rcode)
 	}
-	text, ok := dns.RcodeToString[rcode]
-	if !ok {
-		text = strconv.Itoa(rcode)
+	if t := m.byRcode[rcode].Load(); t != nil {
+		return t
 	}
-	r := &rcodeMeter{
-		responses:     m.all.responses.WithLabelValues(m.to, text),
-		duration:      m.all.duration.WithLabelValues(m.to, text),
-		proxyDuration: m.all.proxyDuration.WithLabelValues("forward", m.to, text),
-	}
-	if rcode < len(m.byRcode) {
-		m.byRcode[rcode].Store(r)
-	}
-	return r
+	t := m.all.timings.of(m.to, rcode)
+	m.byRcode[rcode].Store(t)
+	return t
 }
 
 func (m *meter) checkFailed() {

@@ -23,7 +23,7 @@ func newPolicy(name string) policy {
 func sequential(all []*upstream) []*upstream { return all }
 
 func random(all []*upstream) []*upstream {
-	if len(all) == 1 {
+	if len(all) <= 1 {
 		return all
 	}
 	list := slices.Clone(all)
@@ -35,7 +35,7 @@ func random(all []*upstream) []*upstream {
 func roundRobin() policy {
 	var turn atomic.Uint32
 	return func(all []*upstream) []*upstream {
-		if len(all) == 1 {
+		if len(all) <= 1 {
 			return all
 		}
 		first := int(turn.Add(1) % uint32(len(all)))

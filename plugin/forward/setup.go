@@ -1,15 +1,13 @@
 package forward
 
 import (
-	"fmt"
-	"math"
+	"crypto/tls"
+	"net/netip"
+	"os"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/server/corefile"
-	"github.com/nameplane/nameplane/server/wire"
 )
 
 // maxUpstreams is the number of TO in a line that CoreDNS allows; a resolv.conf may stand for several.
@@ -26,12 +24,6 @@ func Spec() plugin.Spec {
 	}
 }
 
-// notBuilt are the options of CoreDNS's forward that are known and not there yet.
-var notBuilt = [...]string{
-	"doh_method", "failfast_all_unhealthy_upstreams", "failover", "max_age", "max_connect_attempts", "max_idle_conns",
-	"next", "next_on_nodata", "resolver", "source_address", "tls", "tls_servername",
-}
-
 func build(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error) {
 	m, err := newMetrics(env.Metrics)
 	if err != nil {
@@ -39,12 +31,10 @@ func build(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error)
 	}
 	var (
 		problems corefile.Errors
-		h        = new(Handler)
+		h        = &Handler{suspects: make(chan *upstream, mostSuspects)}
 	)
 	for _, line := range lines {
-		f, err := newForward(env, line, m)
-		problems.Join(err)
-		h.forwards = append(h.forwards, f)
+		problems.Join(h.add(env, line, m))
 	}
 	if err := problems.Err(); err != nil {
 		return nil, err
@@ -53,136 +43,76 @@ func build(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error)
 	return h, nil
 }
 
-// settings are what one line says, with CoreDNS's defaults.
-type settings struct {
-	from, except  plugin.Zones
-	policy        string
-	forceTCP      bool
-	preferUDP     bool
-	maxFails      int
-	maxConcurrent int
-	expire        time.Duration
-	readTimeout   time.Duration
-	check         check
-}
-
-func newForward(env *plugin.Env, line *corefile.Directive, m *metrics) (*forward, error) {
+// add reads one line.
+func (h *Handler) add(env *plugin.Env, line *corefile.Directive, m *metrics) error {
 	if err := line.WantArgs(2, -1, form); err != nil {
-		return nil, err
-	}
-	s := settings{
-		policy: "random", maxFails: 2, expire: 10 * time.Second, readTimeout: 2 * time.Second,
-		check: check{interval: 500 * time.Millisecond, patience: time.Second, name: wire.Root, recursion: true},
+		return err
 	}
 	var (
 		problems corefile.Errors
 		err      error
+		s        = defaults()
+		r        = &roster{dir: env.Dir, hosts: map[string][]netip.Addr{}}
 	)
 	s.from, err = plugin.ParseZones(line.Args[:1], nil)
 	problems.Join(err)
-	to, err := parseUpstreams(line, env.Dir)
+	r.targets, err = parseTargets(line, env.Dir)
 	problems.Join(err)
-	problems.Join(line.Decode(s.options()...))
+	problems.Join(line.Decode(s.options(env.Dir)...))
+	problems.Join(s.conflicts(line, r.targets))
+	found, err := r.endpoints()
+	if err != nil {
+		problems.Join(line.Errorf("%v", err))
+	}
 	if err := problems.Err(); err != nil {
-		return nil, err
-	}
-	s.check.tcp = s.forceTCP
-	return s.forward(env, to, m), nil
-}
-
-func (s *settings) options() []corefile.Option {
-	options := []corefile.Option{
-		corefile.Func("except", "except NAME...", 1, -1, func(o *corefile.Directive) error {
-			zones, err := plugin.ParseZones(o.Args, nil)
-			s.except = append(s.except, zones...)
-			return err
-		}).Repeated(),
-		corefile.Flag("force_tcp", &s.forceTCP),
-		corefile.Flag("prefer_udp", &s.preferUDP),
-		corefile.Enum("policy", &s.policy, "random", "round_robin", "sequential"),
-		corefile.Int("max_fails", "max_fails NUMBER", &s.maxFails, 0, math.MaxInt32),
-		corefile.Int("max_concurrent", "max_concurrent NUMBER", &s.maxConcurrent, 0, math.MaxInt),
-		corefile.Duration("expire", "expire DURATION", &s.expire, 0, 0),
-		corefile.Duration("read_timeout", "read_timeout DURATION", &s.readTimeout, time.Nanosecond, 0),
-		corefile.Func("health_check", healthForm, 1, 4, s.check.decode),
-	}
-	for _, name := range notBuilt {
-		options = append(options, corefile.Func(name, name, 0, -1, func(o *corefile.Directive) error {
-			return o.Errorf("this option of forward is not built yet; leave it out, or keep CoreDNS for this zone")
-		}).Repeated())
-	}
-	return options
-}
-
-const healthForm = "health_check DURATION [no_rec] [domain NAME]"
-
-// decode reads the arguments of health_check.
-func (c *check) decode(o *corefile.Directive) error {
-	duration := *o
-	duration.Args = o.Args[:1]
-	line := corefile.Directive{Name: o.Name, Pos: o.Pos, Body: []*corefile.Directive{&duration}}
-	if err := line.Decode(corefile.Duration(o.Name, healthForm, &c.interval, 0, 0)); err != nil {
 		return err
 	}
-	for words := o.Args[1:]; len(words) > 0; words = words[1:] {
-		switch word := words[0]; {
-		case word.Text == "no_rec":
-			c.recursion = false
-		case word.Text == "domain" && len(words) > 1:
-			words = words[1:]
-			name, err := wire.ParseName(words[0].Text)
-			if err != nil {
-				return o.Errorf("%v", err)
-			}
-			c.name = name
-		default:
-			return o.Errorf("%q is not understood; write %q", word.Text, healthForm)
-		}
-	}
+	s.check.tcp = s.forceTCP
+	s.tls.ClientSessionCache = tls.NewLRUClientSessionCache(len(r.targets))
+	f := newForward(s, env.Log, m, h.suspects)
+	r.line, r.lookup = f, newLookup(s.resolvers)
+	r.apply(found)
+	h.forwards, h.rosters = append(h.forwards, f), append(h.rosters, r)
 	return nil
 }
 
-// parseUpstreams reads the TO of a line; the first one of the same address counts.
-func parseUpstreams(line *corefile.Directive, dir string) ([]string, error) {
+// conflicts are what options say against one another, or against the line's upstreams.
+func (s *settings) conflicts(line *corefile.Directive, targets []target) error {
+	var problems corefile.Errors
+	if s.maxAge > 0 && s.maxAge < s.expire {
+		problems.Join(line.Errorf("max_age %s is less than expire %s: no connection would ever expire", s.maxAge, s.expire))
+	}
+	for _, t := range targets {
+		if t.server != "" && s.serverName != "" {
+			problems.Join(line.Errorf("%q names its server, and tls_servername names another, %q; leave one of them out", t.text, s.serverName))
+		}
+	}
+	return problems.Err()
+}
+
+// parseTargets reads the TO of a line.
+func parseTargets(line *corefile.Directive, dir string) ([]target, error) {
 	words := line.Args[1:]
 	if len(words) > maxUpstreams {
 		return nil, line.Errorf("%d upstreams are given; at most %d are allowed", len(words), maxUpstreams)
 	}
 	var (
 		problems corefile.Errors
-		all      []string
+		all      []target
 	)
+	isFile := func(path string) bool {
+		_, err := os.Stat(newResolvConf(dir, path).path)
+		return err == nil
+	}
 	for _, word := range words {
-		found, err := parseUpstream(word.Text, dir)
+		t, err := parseTarget(word.Text, isFile)
 		if err != nil {
 			problems.Join(line.Errorf("%v", err))
+			continue
 		}
-		for _, addr := range found {
-			if !slices.Contains(all, addr) {
-				all = append(all, addr)
-			}
+		if !slices.Contains(all, t) {
+			all = append(all, t)
 		}
 	}
 	return all, problems.Err()
-}
-
-// schemes that CoreDNS's forward knows and this one does not yet.
-var schemes = [...]string{"tls", "https", "quic", "grpc"}
-
-// parseUpstream reads one TO: an address, or a file in the shape of resolv.conf, which may stand for several.
-func parseUpstream(text, dir string) ([]string, error) {
-	if scheme, _, found := strings.Cut(text, "://"); found && scheme != "dns" {
-		if slices.Contains(schemes[:], scheme) {
-			return nil, fmt.Errorf("%q: upstreams by %s:// are not built yet; only dns:// is", text, scheme)
-		}
-		return nil, fmt.Errorf("%q: %s:// is not a transport of upstreams; write dns://IP[:PORT]", text, scheme)
-	}
-	host, isURL := strings.CutPrefix(text, "dns://")
-	if addr, ok := parseAddress(host); ok {
-		return []string{addr.String()}, nil
-	}
-	if isURL {
-		return nil, fmt.Errorf("%q is not an address; write dns://IP[:PORT]", text)
-	}
-	return readResolvConf(text, dir)
 }

@@ -1,7 +1,7 @@
 package forward
 
 import (
-	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/miekg/dns"
 
 	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/server/wire"
@@ -36,7 +37,7 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	standard := func(change func(s *settings)) settings {
 		s := settings{
-			from: plugin.Zones{wire.Root}, policy: "random", maxFails: 2, expire: 10 * time.Second, readTimeout: 2 * time.Second,
+			from: plugin.Zones{wire.Root}, policy: "random", maxFails: 2, maxAttempts: -1, expire: 10 * time.Second, readTimeout: 2 * time.Second,
 			check: check{interval: 500 * time.Millisecond, patience: time.Second, name: wire.Root, recursion: true},
 		}
 		change(&s)
@@ -57,11 +58,22 @@ func TestSettings(t *testing.T) {
 				s.preferUDP, s.policy, s.maxFails, s.expire, s.readTimeout = true, "round_robin", 0, time.Minute, time.Second
 				s.check = check{interval: 5 * time.Second, patience: time.Second, name: "\x01x\x03org\x00"}
 			})},
+		{name: "all of the others", options: []string{"max_age 1m", "max_idle_conns 5", "max_connect_attempts 0", "failfast_all_unhealthy_upstreams",
+			"failover servfail REFUSED", "failover 	NOTIMP", "next nxdomain NOERROR", "next_on_nodata", "source_address 192.0.2.9",
+			"resolver 192.0.2.10 [2001:db8::1]:54", "tls_servername dns.example"},
+			want: standard(func(s *settings) {
+				s.maxAge, s.maxIdle, s.maxAttempts, s.failfast, s.nextOnNodata = time.Minute, 5, 0, true, true
+				s.failover = []int{dns.RcodeServerFailure, dns.RcodeRefused, dns.RcodeNotImplemented}
+				s.next = []int{dns.RcodeNameError, dns.RcodeSuccess}
+				s.source, s.serverName = netip.MustParseAddr("192.0.2.9"), "dns.example"
+				s.resolvers = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.10:53"), netip.MustParseAddrPort("[2001:db8::1]:54")}
+			})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			h, _, _ := built(t, ". 192.0.2.1", c.options...)
-			diff := cmp.Diff(c.want, h.forwards[0].settings, cmp.AllowUnexported(settings{}, check{}), cmpopts.EquateEmpty())
+			diff := cmp.Diff(c.want, h.forwards[0].settings, cmp.AllowUnexported(settings{}, check{}), cmpopts.EquateEmpty(),
+				cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.IgnoreFields(settings{}, "tls"))
 			if diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
@@ -100,16 +112,31 @@ func TestUpstreams(t *testing.T) {
 		{to: "resolv.conf", want: []string{"192.0.2.7:53", "[2001:db8::1]:53", "[fe80::1%lo]:53"}},
 		{to: filepath.Join(dir, "resolv.conf") + " 192.0.2.7", want: []string{"192.0.2.7:53", "[2001:db8::1]:53", "[fe80::1%lo]:53"}},
 		{to: "empty", bad: `"empty" has no nameserver line`},
+		{to: "empty 192.0.2.1", want: []string{"192.0.2.1:53"}},
+		{to: "tls://192.0.2.1", want: []string{"tls 192.0.2.1:853"}},
+		{to: "tls://192.0.2.1:1853 192.0.2.1:1853", want: []string{"tls 192.0.2.1:1853", "192.0.2.1:1853"}},
+		{to: "tls://192.0.2.1%Dns.example tls://192.0.2.1%dns.example:853", want: []string{"tls 192.0.2.1:853 dns.example"}},
+		{to: "tls://192.0.2.1%dns.example:10853", want: []string{"tls 192.0.2.1:10853 dns.example"}},
+		{to: "tls://192.0.2.1%a.example tls://192.0.2.1%b.example", want: []string{"tls 192.0.2.1:853 a.example", "tls 192.0.2.1:853 b.example"}},
+		{to: "tls://[2001:db8::1]", want: []string{"tls [2001:db8::1]:853"}},
+		{to: "tls://2001:db8::1%dns.example", want: []string{"tls [2001:db8::1]:853 dns.example"}},
+		{to: "tls://[2001:db8::1%dns.example]:853", want: []string{"tls [2001:db8::1]:853 dns.example"}},
+		{to: "tls://2001:db8::1%dns.example:1853", want: []string{"tls [2001:db8::1]:1853 dns.example"}},
+		{to: "ns.example.org", want: []string{}}, // looked up when the instance starts
+		{to: "dns://ns.example.org:5353 tls://dns.example 192.0.2.1", want: []string{"192.0.2.1:53"}},
 		{to: "broken", bad: `broken:2: nameserver "ns.example.org" is not an IP address`},
-		{to: "missing", bad: `"missing" is neither an IP address nor a file`},
+		{to: "/missing", bad: `"/missing" is neither an IP address nor a file nor a host name`},
+		{to: "./missing.conf", bad: "neither an IP address nor a file nor a host name"},
 		{to: ".", bad: "cannot be read as a resolv.conf"},
 		{to: "192.0.2.1:0", bad: "neither an IP address nor a file"},
 		{to: "192.0.2.1:99999", bad: "neither an IP address nor a file"},
-		{to: "dns://ns.example.org", bad: `"dns://ns.example.org" is not an address`},
-		{to: "tls://192.0.2.1", bad: "tls:// are not built yet"},
-		{to: "https://192.0.2.1", bad: "https:// are not built yet"},
-		{to: "quic://192.0.2.1", bad: "quic:// are not built yet"},
-		{to: "grpc://192.0.2.1", bad: "grpc:// are not built yet"},
+		{to: "192.0.2.256", bad: "neither an IP address nor a file"},
+		{to: "ns.example.org:http", bad: "neither an IP address nor a file"},
+		{to: "a..b", bad: "neither an IP address nor a file"},
+		{to: "tls://", bad: "neither an IP address nor a file"},
+		{to: "https://192.0.2.1", bad: "https:// are not built"},
+		{to: "quic://192.0.2.1", bad: "quic:// are not built"},
+		{to: "grpc://192.0.2.1", bad: "grpc:// are not built"},
 		{to: "ftp://192.0.2.1", bad: "ftp:// is not a transport"},
 		{to: strings.Repeat("192.0.2.1 ", 16), bad: "16 upstreams are given; at most 15 are allowed"},
 	} {
@@ -128,8 +155,12 @@ func TestUpstreams(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, u := range h.(*Handler).forwards[0].upstreams {
-				got = append(got, u.to)
+			for _, u := range *h.(*Handler).forwards[0].upstreams.Load() {
+				text := u.to
+				if u.tls {
+					text = strings.TrimSpace("tls " + u.to + " " + u.server)
+				}
+				got = append(got, text)
 			}
 			if !slices.Equal(got, c.want) {
 				t.Errorf("upstreams %v, want %v", got, c.want)
@@ -160,19 +191,24 @@ func TestBadLines(t *testing.T) {
 		{name: "health_check word", line: "forward . 192.0.2.1 {\n health_check 5s norec\n}", want: []string{`Corefile:3: health_check: "norec" is not understood`}},
 		{name: "health_check domain", line: "forward . 192.0.2.1 {\n health_check 5s domain\n}", want: []string{`"domain" is not understood`}},
 		{name: "health_check name", line: "forward . 192.0.2.1 {\n health_check 5s domain a..b\n}", want: []string{`"a..b" is not a domain name`}},
-		{name: "all at once", line: "forward . tls://192.0.2.1 {\n policy x\n maxfails 2\n}",
+		{name: "all at once", line: "forward . https://192.0.2.1 {\n policy x\n maxfails 2\n}",
 			want: []string{"Corefile:2: ", "Corefile:3: ", "Corefile:4: ", `"max_fails"`}},
-		{name: "two lines", line: "forward . a {\n}\n forward . b", want: []string{"Corefile:2: ", "Corefile:4: "}},
+		{name: "doh_method", line: "forward . 192.0.2.1 {\n doh_method GET\n}", want: []string{"Corefile:3: doh_method", "not built"}},
+		{name: "no rcode", line: "forward . 192.0.2.1 {\n next\n failover\n}", want: []string{"Corefile:3: next", "Corefile:4: failover"}},
+		{name: "unknown rcode", line: "forward . 192.0.2.1 {\n next SERVFIAL\n}", want: []string{`Corefile:3: next: "SERVFIAL" is not a response code`}},
+		{name: "failover without an error", line: "forward . 192.0.2.1 {\n failover NOERROR\n}", want: []string{"Corefile:3: failover: NOERROR is no reason"}},
+		{name: "source_address", line: "forward . 192.0.2.1 {\n source_address eth0\n}", want: []string{`Corefile:3: source_address: "eth0" is not an IP address`}},
+		{name: "resolver", line: "forward . 192.0.2.1 {\n resolver ns.example\n}", want: []string{`Corefile:3: resolver: "ns.example" is not an address`}},
+		{name: "max_age below expire", line: "forward . 192.0.2.1 {\n max_age 5s\n}", want: []string{"Corefile:2: forward: max_age 5s is less than expire 10s"}},
+		{name: "two server names", line: "forward . tls://192.0.2.1%a.example {\n tls_servername b.example\n}", want: []string{`names its server, and tls_servername names another, "b.example"`}},
+		{name: "tls of four", line: "forward . tls://192.0.2.1 {\n tls a b c d\n}", want: []string{"Corefile:3: tls: wants at most 3"}},
+		{name: "tls without files", line: "forward . tls://192.0.2.1 {\n tls /none/cert /none/key\n}", want: []string{`Corefile:3: tls: certificate "/none/cert" with key "/none/key"`}},
+		{name: "tls without a CA", line: "forward . tls://192.0.2.1 {\n tls /none/ca\n}", want: []string{"Corefile:3: tls: the CA's certificates cannot be read"}},
+		{name: "two lines", line: "forward . /a {\n}\n forward . /b", want: []string{"Corefile:2: ", "Corefile:4: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			checkBad(t, ". {\n"+c.line+"\n}", c.want...)
-		})
-	}
-	for _, option := range notBuilt {
-		t.Run(option, func(t *testing.T) {
-			t.Parallel()
-			checkBad(t, fmt.Sprintf(". {\n forward . 192.0.2.1 {\n  %s x y\n }\n}", option), "Corefile:3: "+option, "not built yet")
 		})
 	}
 }

@@ -224,6 +224,16 @@ func built(t testing.TB, line string, options ...string) (*Handler, *plugin.Env,
 	return handler, env, log
 }
 
+// only is the first upstream of the first line.
+func only(h *Handler) *upstream { return (*h.forwards[0].upstreams.Load())[0] }
+
+// count is the number of links that queries may go out by.
+func (p *pool) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.links)
+}
+
 // ask sends a query for name through h; the end of the chain answers REFUSED.
 func ask(t testing.TB, h *Handler, name string) (*dns.Msg, error) {
 	t.Helper()

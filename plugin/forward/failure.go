@@ -1,0 +1,26 @@
+package forward
+
+import (
+	"errors"
+	"os"
+
+	"github.com/miekg/dns"
+)
+
+// failure is why no upstream answered. Its text is that of the last attempt's error, as CoreDNS prints it.
+type failure struct{ cause error }
+
+// Error is the cause's.
+func (f *failure) Error() string { return f.cause.Error() }
+
+// Unwrap is the cause.
+func (f *failure) Unwrap() error { return f.cause }
+
+// ExtendedError is what the client may be told beside SERVFAIL (RFC 8914, sections 4.23 and 4.24): that nobody answered, or that
+// the network did not let the query through.
+func (f *failure) ExtendedError() (code uint16, text string) {
+	if errors.Is(f.cause, os.ErrDeadlineExceeded) || errors.Is(f.cause, errNoHealthy) {
+		return dns.ExtendedErrorCodeNoReachableAuthority, "no upstream answered"
+	}
+	return dns.ExtendedErrorCodeNetworkError, "upstreams cannot be reached"
+}
