@@ -94,7 +94,8 @@ func (r *Reply) SameName(at Ref, name []byte) bool {
 
 // SameNames tells whether the names at two places are the same but for their spelling.
 func (r *Reply) SameNames(a, b Ref) bool {
-	for i, j := int(a), int(b); ; {
+	i, j := int(a), int(b)
+	for range maxLabels {
 		one, nextI := r.label(i)
 		two, nextJ := r.label(j)
 		switch {
@@ -105,13 +106,21 @@ func (r *Reply) SameNames(a, b Ref) bool {
 		}
 		i, j = nextI, nextJ
 	}
+	return false
 }
 
-// label is the label at a place, with its length, and where the next one stands; none past the end. Pointers in a reply
-// lead to labels and back only: what others packed was looked at when it became the reply.
+// maxLabels is the number of labels in the longest name, the root's included.
+const maxLabels = (MaxName + 1) / 2
+
+// label is the label at a place, with its length, and where the next one stands; none where there is no label, as past
+// the end or where a pointer leads forward.
 func (r *Reply) label(at int) (label []byte, next int) {
 	for at+1 < len(r.buf) && r.buf[at] >= 0xc0 {
-		at = int(r.buf[at]&0x3f)<<8 | int(r.buf[at+1])
+		target := int(r.buf[at]&0x3f)<<8 | int(r.buf[at+1])
+		if target >= at {
+			return nil, at
+		}
+		at = target
 	}
 	if at >= len(r.buf) || at+1+int(r.buf[at]) > len(r.buf) {
 		return nil, at
