@@ -109,15 +109,15 @@ func (w *Writer) PutPod(spec *PodSpec) {
 	w.event()
 	id := objectKey{w.intern(spec.Namespace), spec.Name}
 	old, known := w.pods[id]
-	state := podState{addrs: spec.Addrs, generation: w.generation[KindPod]}
+	state := podState{addrs: spec.Addrs, labels: w.intern(packLabels(spec.Labels)), generation: w.generation[KindPod]}
 	w.pods[id] = state
 	if !known {
 		w.store.status.objects[KindPod].Add(1)
-	} else if slices.Equal(old.addrs, spec.Addrs) {
+	} else if slices.Equal(old.addrs, spec.Addrs) && old.labels == state.labels {
 		return
 	}
 	for _, a := range spec.Addrs {
-		w.linkPod(id, a)
+		w.linkPod(id, a, state.labels)
 	}
 	w.unlinkPod(id, slices.DeleteFunc(slices.Clone(old.addrs), func(a Addr) bool { return slices.Contains(spec.Addrs, a) }))
 	w.store.touch(w.now())
@@ -156,26 +156,36 @@ func (w *Writer) dropPod(id objectKey, p podState) {
 	w.notify(Change{Kind: KindPod})
 }
 
-// linkPod puts a pod at the head of the chain at an address, unless it is in it.
-func (w *Writer) linkPod(id objectKey, a Addr) {
+// linkPod puts a pod at the head of the chain at an address, unless it is in it with these labels.
+func (w *Writer) linkPod(id objectKey, a Addr, labels string) {
 	head := w.store.pods.get(a[:])
 	for p := head; p != nil; p = p.next {
-		if p.Namespace == id.namespace && p.Name == id.name {
+		if p.Namespace != id.namespace || p.Name != id.name {
+			continue
+		}
+		if p.labels == labels {
 			return
 		}
+		head = without(head, id)
+		break
 	}
-	w.store.pods.put(&Pod{key: string(a[:]), Namespace: id.namespace, Name: id.name, next: head})
+	w.store.pods.put(&Pod{key: string(a[:]), Namespace: id.namespace, Name: id.name, labels: labels, next: head})
 }
 
-// unlinkPod takes a pod out of the chains at its addresses; chains are rebuilt, as readers may walk them.
+// without is a chain without one of its pods. It is made anew, as readers may walk the old one.
+func without(head *Pod, id objectKey) (rest *Pod) {
+	for p := head; p != nil; p = p.next {
+		if p.Namespace != id.namespace || p.Name != id.name {
+			rest = &Pod{key: p.key, Namespace: p.Namespace, Name: p.Name, labels: p.labels, next: rest}
+		}
+	}
+	return rest
+}
+
+// unlinkPod takes a pod out of the chains at its addresses.
 func (w *Writer) unlinkPod(id objectKey, addrs []Addr) {
 	for _, a := range addrs {
-		var rest *Pod
-		for p := w.store.pods.get(a[:]); p != nil; p = p.next {
-			if p.Namespace != id.namespace || p.Name != id.name {
-				rest = &Pod{key: p.key, Namespace: p.Namespace, Name: p.Name, next: rest}
-			}
-		}
+		rest := without(w.store.pods.get(a[:]), id)
 		if rest == nil {
 			w.store.pods.delete(string(a[:]))
 		} else {

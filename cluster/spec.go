@@ -28,6 +28,7 @@ type Needs struct {
 	PodNames  bool // the pod's name of an endpoint that has no hostname
 	Zones     bool // an endpoint's topology zone
 	Pods      bool // pods by address
+	PodLabels bool // the labels of those pods
 }
 
 // Union is what serves both.
@@ -37,6 +38,7 @@ func (n Needs) Union(m Needs) Needs {
 		PodNames:  n.PodNames || m.PodNames,
 		Zones:     n.Zones || m.Zones,
 		Pods:      n.Pods || m.Pods,
+		PodLabels: n.PodLabels || m.PodLabels,
 	}
 }
 
@@ -120,6 +122,7 @@ type SliceSpec struct {
 type PodSpec struct {
 	Namespace, Name string
 	Addrs           []Addr
+	Labels          map[string]string // with Needs.PodLabels
 }
 
 // Change tells a subscriber what a source's event changed.

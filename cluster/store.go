@@ -24,7 +24,8 @@ type namespace struct{ key string }
 type Pod struct {
 	key             string // the address's 16 bytes
 	Namespace, Name string
-	next            *Pod // another pod with the same address
+	labels          string // see packLabels
+	next            *Pod   // another pod with the same address
 }
 
 // Next is another pod with the same address, or nil.

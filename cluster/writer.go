@@ -48,6 +48,7 @@ type sliceState struct {
 
 type podState struct {
 	addrs      []Addr
+	labels     string
 	generation uint32
 }
 

@@ -17,8 +17,9 @@ const (
 // metadata is what matters of an object's ObjectMeta.
 type metadata struct {
 	namespace, name string
-	version         string // resourceVersion
-	service         string // label kubernetes.io/service-name
+	version         string            // resourceVersion
+	service         string            // label kubernetes.io/service-name
+	labels          map[string]string // all labels; left out where it is nil
 	trigger         time.Time
 	deleting        bool // deletionTimestamp is set
 	listed          bool // annotation k8s.io/initial-events-end: a bookmark which ends the initial events
@@ -38,14 +39,21 @@ func (m *message) metadata(meta *metadata) {
 		case 9:
 			meta.deleting = true
 		case 11:
-			if key, value := in.pair(); string(key) == labelService {
-				meta.service = string(value)
-			}
+			meta.label(in.pair())
 		case 12:
 			meta.annotation(in.pair())
 		}
 	}
 	m.adopt(in.err)
+}
+
+func (meta *metadata) label(key, value []byte) {
+	if string(key) == labelService {
+		meta.service = string(value)
+	}
+	if meta.labels != nil {
+		meta.labels[string(key)] = string(value)
+	}
 }
 
 func (meta *metadata) annotation(key, value []byte) {
@@ -283,9 +291,12 @@ func dashed(text string) string {
 }
 
 // readPod is what matters of a Pod.
-func readPod(object []byte) (spec cluster.PodSpec, meta metadata, flaws []flaw, err error) {
+func readPod(object []byte, needs cluster.Needs) (spec cluster.PodSpec, meta metadata, flaws []flaw, err error) {
 	var single string
 	var all []string
+	if needs.PodLabels {
+		meta.labels = map[string]string{}
+	}
 	m := message{rest: object}
 	for m.next() {
 		switch m.number {
@@ -307,7 +318,7 @@ func readPod(object []byte) (spec cluster.PodSpec, meta metadata, flaws []flaw, 
 	if len(all) == 0 && single != "" {
 		all = []string{single}
 	}
-	spec.Namespace, spec.Name = meta.namespace, meta.name
+	spec.Namespace, spec.Name, spec.Labels = meta.namespace, meta.name, meta.labels
 	for _, text := range all {
 		addr, err := cluster.ParseAddr(text)
 		if err != nil {

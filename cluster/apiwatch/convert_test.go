@@ -1,7 +1,9 @@
 package apiwatch
 
 import (
+	"maps"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -273,7 +275,7 @@ func TestReadPod(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.pod.Namespace, tt.pod.Name = "ns", "pod"
-			got, meta, flaws, err := readPod(encode(t, &tt.pod))
+			got, meta, flaws, err := readPod(encode(t, &tt.pod), cluster.Needs{Pods: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -303,12 +305,13 @@ func TestReadAgreesWithTheAPIsOwnCode(t *testing.T) {
 			Spec:   corev1.PodSpec{NodeName: word(), Containers: []corev1.Container{{Name: word(), Image: word(), Args: []string{word(), word()}}}},
 			Status: corev1.PodStatus{Phase: "Running", Message: word(), HostIP: "192.0.2.1", PodIPs: []corev1.PodIP{{IP: "10.0.0.9"}}},
 		}
-		spec, meta, _, err := readPod(encode(t, pod))
+		spec, meta, _, err := readPod(encode(t, pod), cluster.Needs{Pods: true, PodLabels: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := metadata{namespace: pod.Namespace, name: pod.Name, version: pod.ResourceVersion, service: pod.Labels[labelService], listed: true}
-		if meta != want || spec.Name != pod.Name || len(spec.Addrs) != 1 || spec.Addrs[0] != addrs(t, "10.0.0.9")[0] {
+		want.labels = pod.Labels
+		if !reflect.DeepEqual(meta, want) || !maps.Equal(spec.Labels, pod.Labels) || spec.Name != pod.Name || len(spec.Addrs) != 1 || spec.Addrs[0] != addrs(t, "10.0.0.9")[0] {
 			t.Fatalf("%+v of %+v", meta, pod.ObjectMeta)
 		}
 	}
@@ -332,7 +335,7 @@ func FuzzRead(f *testing.F) {
 		}
 		var spec cluster.SliceSpec
 		_, _, sliceErr := readSlice(object, cluster.Needs{PodNames: true, Zones: true}, &spec)
-		_, _, _, podErr := readPod(object)
+		_, _, _, podErr := readPod(object, cluster.Needs{PodLabels: true})
 		_, metaErr := readMetadata(object)
 		if metaErr != nil && (err == nil || sliceErr == nil || podErr == nil) {
 			t.Errorf("metadata is bad (%v), the object is not", metaErr)

@@ -120,7 +120,7 @@ func (d *delivery) dropNamespace(object []byte) (string, error) {
 
 // putPod leaves a pod that is being deleted as it was: it keeps its address until its containers have ended.
 func (d *delivery) putPod(object []byte) (string, error) {
-	spec, meta, flaws, err := readPod(object)
+	spec, meta, flaws, err := readPod(object, d.needs)
 	if err != nil {
 		return "", err
 	}

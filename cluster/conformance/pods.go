@@ -26,6 +26,11 @@ status:
 `)
 }
 
+// ofApp is a pod with the label "app".
+func ofApp(pod, app string) string {
+	return strings.Replace(pod, "metadata: {", "metadata: {labels: {app: "+app+", tier: back}, ", 1)
+}
+
 // pods are found by address, in both families, as long as they run.
 func pods() []scenario {
 	needs := cluster.Needs{Pods: true}
@@ -56,6 +61,38 @@ func pods() []scenario {
 						pod 10.244.70.2 neighbour`,
 				},
 			},
+		},
+		{
+			name:  "pods-labelled",
+			needs: cluster.Needs{Pods: true, PodLabels: true},
+			addrs: addrs,
+			steps: []step{
+				{
+					apply: ofApp(pod("one", "Running", "10.244.70.1", "fd00:10:244::70"), "first"),
+					want: `
+						namespace
+						pod 10.244.70.1 one app=first
+						pod fd00:10:244::70 one app=first`,
+				},
+				{
+					apply: ofApp(pod("one", "Running", "10.244.70.1", "fd00:10:244::70"), "second"),
+					want: `
+						namespace
+						pod 10.244.70.1 one app=second
+						pod fd00:10:244::70 one app=second`,
+				},
+			},
+		},
+		{
+			name:  "pods-labels-unneeded",
+			needs: needs,
+			addrs: addrs,
+			steps: []step{{
+				apply: ofApp(pod("one", "Running", "10.244.70.1"), "first"),
+				want: `
+					namespace
+					pod 10.244.70.1 one`,
+			}},
 		},
 		{
 			name:  "pods-unneeded",

@@ -14,7 +14,7 @@ import (
 //	service NAME TYPE [ADDRESS…] [to EXTERNALNAME] [PORT/PROTOCOL=NUMBER…]
 //	endpoint SERVICE ADDRESS [name NAME | pod NAME] [zone ZONE] [PORT/PROTOCOL=NUMBER…]
 //	reverse ADDRESS SERVICE
-//	pod ADDRESS NAME
+//	pod ADDRESS NAME [app=LABEL]
 //
 // where reverse and pod lines come from the Store's look-ups by address, for the addresses asked for.
 func View(store *cluster.Store, namespace string, addrs ...string) string {
@@ -89,7 +89,11 @@ func reverse(store *cluster.Store, namespace, text string) []string {
 	}
 	for pod := store.PodAt(addr); pod != nil; pod = pod.Next() {
 		if pod.Namespace == namespace {
-			lines = append(lines, fmt.Sprintf("pod %s %s", addr, pod.Name))
+			line := fmt.Sprintf("pod %s %s", addr, pod.Name)
+			if app, ok := pod.Label("app"); ok {
+				line += " app=" + app
+			}
+			lines = append(lines, line)
 		}
 	}
 	return lines

@@ -42,6 +42,9 @@ func (r *rules) derive(files []*objects) *state {
 		for _, p := range all.pods {
 			if p.running && len(p.addrs) > 0 && r.labels.Matches(labels.Set(p.labels)) {
 				spec := &cluster.PodSpec{Namespace: p.namespace, Name: p.name, Addrs: p.addrs}
+				if r.needs.PodLabels {
+					spec.Labels = p.labels
+				}
 				if p.ending {
 					out.ending = append(out.ending, spec)
 				} else {
