@@ -86,6 +86,7 @@ func (q *Query) AppendText(text []byte) []byte {
 // appendEscaped writes a byte of a label as in a master file (RFC 1035, section 5.1).
 func appendEscaped(text []byte, c byte) []byte {
 	switch {
+	case c >= 'a' && c <= 'z': // nearly all
 	case c == '.' || c == ' ' || c == '\'' || c == '@' || c == ';' || c == '(' || c == ')' || c == '"' || c == '\\':
 		return append(text, '\\', c)
 	case c < ' ' || c > '~':
