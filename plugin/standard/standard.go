@@ -13,6 +13,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/autopath"
 	"github.com/nameplane/nameplane/plugin/bind"
 	"github.com/nameplane/nameplane/plugin/bufsize"
+	"github.com/nameplane/nameplane/plugin/cache"
 	"github.com/nameplane/nameplane/plugin/cancel"
 	"github.com/nameplane/nameplane/plugin/chaos"
 	"github.com/nameplane/nameplane/plugin/debug"
@@ -57,6 +58,7 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		loadbalance.Spec(),
 		autopath.Spec(),
 		acl.Spec(),
+		cache.Spec(),
 		header.Spec(),
 		minimal.Spec(),
 		hosts.Spec(),
