@@ -33,6 +33,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/prometheus"
 	"github.com/nameplane/nameplane/plugin/ready"
 	"github.com/nameplane/nameplane/plugin/reload"
+	"github.com/nameplane/nameplane/plugin/rewrite"
 	"github.com/nameplane/nameplane/plugin/whoami"
 )
 
@@ -56,6 +57,7 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		any.Spec(),
 		chaos.Spec(),
 		loadbalance.Spec(),
+		rewrite.Spec(),
 		autopath.Spec(),
 		acl.Spec(),
 		cache.Spec(),
