@@ -152,7 +152,7 @@ func (d *difference) startOfNothing() bool {
 	if d.qtype() != dns.TypeSOA || !isNoData(d.theirs) || !d.denies(d.ours) || !d.only(d.denialParts()...) {
 		return false
 	}
-	witness := d.ask(d.name(), dns.TypePTR)
+	witness := d.ask(d.question.Question[0].Name, dns.TypePTR)
 	if witness == nil {
 		return false
 	}
@@ -182,7 +182,7 @@ func (d *difference) deniedReverse() bool {
 		!isNoData(d.ours) || !d.denies(d.theirs) || !d.only(d.denialParts()...) {
 		return false
 	}
-	witness := d.ask(d.name(), dns.TypePTR)
+	witness := d.ask(d.question.Question[0].Name, dns.TypePTR)
 	return witness != nil && witness.Authoritative && len(witness.Answer) > 0
 }
 
