@@ -26,6 +26,7 @@ type Env struct {
 	Instance Instance             // all blocks; not before Start
 	Now      func() time.Time     // the clock
 	Keeper   Keeper               // what outlives a reload: see Keep
+	Metadata bool                 // the block has the directive metadata: what it can tell may be read
 }
 
 // Keeper finds what an earlier instance made.

@@ -52,6 +52,8 @@ type Exchange struct {
 	Depth     int    // how many questions of ours led to this one; 0 for a client's
 	Live      bool   // the answer is read from live data: nothing may keep it
 
+	Metadata *Metadata // what directives know of the query; nil unless the block has the directive metadata
+
 	host    Host
 	chain   []Handler
 	at      int
@@ -60,7 +62,7 @@ type Exchange struct {
 
 // Begin puts x at the head of a chain.
 func (x *Exchange) Begin(host Host, chain []Handler) {
-	x.host, x.chain, x.at, x.blocked, x.Live = host, chain, 0, false, false
+	x.host, x.chain, x.at, x.blocked, x.Live, x.Metadata = host, chain, 0, false, false, nil
 }
 
 // Next hands x to the handler behind the one that calls.

@@ -37,6 +37,7 @@ type options struct {
 	podNames       bool // an endpoint without a hostname goes by its pod's name
 	ignoreEmpty    bool
 	zonal          bool
+	metadata       bool   // pods' labels may be asked for
 	ttl            uint32 // seconds
 	fall           plugin.Zones
 	startupTimeout time.Duration
@@ -50,6 +51,7 @@ func (o *options) needs() cluster.Needs {
 		PodNames:  o.podNames,
 		Zones:     o.zonal,
 		Pods:      o.pods == podsVerified,
+		PodLabels: o.pods == podsVerified && o.metadata,
 	}
 }
 
@@ -109,7 +111,7 @@ func (k *Kubernetes) checkZones(d *corefile.Directive) error {
 
 // decode reads the body.
 func (k *Kubernetes) decode(d *corefile.Directive, env *plugin.Env) error {
-	k.pods, k.startupTimeout = podsDisabled, defaultStartupTimeout
+	k.pods, k.startupTimeout, k.metadata = podsDisabled, defaultStartupTimeout, env.Metadata
 	ttl := defaultTTL
 	var names []string
 	var problems corefile.Errors

@@ -84,10 +84,21 @@ func placeholder(name string) appender {
 	if value := replyValue(name); value != nil {
 		return value
 	}
-	if strings.HasPrefix(name, "/") { // metadata, of which this directive's own is all there is
-		return func(line []byte, _ *plugin.Exchange, _ time.Time) []byte { return append(line, nothing...) }
+	if label, ok := strings.CutPrefix(name, "/"); ok {
+		return metadata(label)
 	}
 	return nil
+}
+
+// metadata is a value that another directive knows.
+func metadata(label string) appender {
+	return func(line []byte, x *plugin.Exchange, _ time.Time) []byte {
+		value, ok := x.Metadata.Value(label)
+		if !ok {
+			value = nothing
+		}
+		return append(line, value...)
+	}
 }
 
 func queryValue(name string) appender {

@@ -99,7 +99,7 @@ func TestLine(t *testing.T) {
 			want: "[INFO] - - 0 error OTHERERROR\n",
 		},
 		{name: "an rcode without name", line: `log . "{rcode}"`, end: block.Reply(14), want: "[INFO] 14\n"},
-		{name: "metadata", line: `log . "{/kubernetes/namespace} {/log/class} {/log/type}"`, end: answer(), want: "[INFO] - success NOERROR\n"},
+		{name: "no metadata", line: `log . "{/kubernetes/namespace} {/log/class} {/log/type}"`, end: answer(), want: "[INFO] - success NOERROR\n"},
 		{name: "a format alone", line: `log "{name}"`, end: answer(), want: "[INFO] example.org.\n"},
 		{name: "braces that are text", line: `log . "} {foo} { {name} {{type}} {"`, end: answer(), want: "[INFO] } {foo} { example.org. {A} {\n"},
 		{name: "text alone", line: `log . "{a"`, end: answer(), want: "[INFO] {a\n"},
@@ -116,6 +116,24 @@ func TestLine(t *testing.T) {
 				t.Errorf("log is\n%s, want\n%s", got, test.want)
 			}
 		})
+	}
+}
+
+// Values that a query has, be they empty, and one that it has not.
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	h, log := newHandler(t, ". {\n log . \"{/a/value} {/a/nothing}| {/a/none}\"\n}")
+	knowing := block.HandlerFunc(func(ctx context.Context, x *plugin.Exchange) error {
+		x.Metadata = new(plugin.Metadata)
+		x.Metadata.Set("a/value", "shop")
+		x.Metadata.Set("a/nothing", "")
+		return x.Next(ctx)
+	})
+	if err := block.Serve(newQuery(t), knowing, h, answer()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := log.String(), "[INFO] shop | -\n"; got != want {
+		t.Errorf("log is %q, want %q", got, want)
 	}
 }
 

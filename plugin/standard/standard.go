@@ -27,6 +27,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/loadbalance"
 	"github.com/nameplane/nameplane/plugin/local"
 	"github.com/nameplane/nameplane/plugin/log"
+	"github.com/nameplane/nameplane/plugin/metadata"
 	"github.com/nameplane/nameplane/plugin/minimal"
 	"github.com/nameplane/nameplane/plugin/nsid"
 	"github.com/nameplane/nameplane/plugin/pprof"
@@ -40,6 +41,7 @@ import (
 // List is the directives in the order of the chain. Directives that read a cluster share the stores of pool.
 func List(pool *cluster.Pool) []plugin.Spec {
 	return []plugin.Spec{
+		metadata.Spec(),
 		cancel.Spec(),
 		reload.Spec(),
 		nsid.Spec(),
