@@ -45,6 +45,15 @@ func (k *Kubernetes) shows(svc *cluster.Service) bool {
 type pointers struct {
 	lookup
 	suffix wire.Ref // where svc.ZONE stands; 0 before the first record
+	n      int
+	named  [8]namedService // the last ones
+}
+
+// namedService is the place of a service's name in the reply: names of the same service, or of the same namespace, end
+// alike and are written once (RFC 1035, section 4.1.4), so that as many fit into a datagram as with CoreDNS.
+type namedService struct {
+	svc *cluster.Service
+	at  wire.Ref
 }
 
 // addEndpoints adds the names that an address has in one service.
@@ -88,13 +97,35 @@ func (p *pointers) add(svc *cluster.Service, endpoint []byte) {
 	}
 	p.r.Open(questionName, dns.TypePTR, p.k.ttl)
 	p.r.Bytes(endpoint)
-	p.r.Text(svc.Key())
-	if p.suffix == 0 {
-		p.suffix = p.r.Here()
-		p.r.Text(svcLabel)
-		p.r.Text(string(p.k.primary))
-	} else {
-		p.r.Pointer(p.suffix)
-	}
+	p.service(svc)
 	p.r.Close()
+}
+
+// service appends a service's name and the zone's.
+func (p *pointers) service(svc *cluster.Service) {
+	here := p.r.Here()
+	for _, before := range p.named[:min(p.n, len(p.named))] {
+		if before.svc == svc {
+			p.r.Pointer(before.at)
+			return
+		}
+	}
+	p.named[p.n%len(p.named)] = namedService{svc: svc, at: here}
+	p.n++
+	label := 1 + len(svc.Name())
+	for _, before := range p.named[:min(p.n-1, len(p.named))] {
+		if before.at != here && before.svc.NamespaceLabel() == svc.NamespaceLabel() {
+			p.r.Text(svc.Key()[:label])
+			p.r.Pointer(before.at + wire.Ref(1+len(before.svc.Name())))
+			return
+		}
+	}
+	p.r.Text(svc.Key())
+	if p.suffix != 0 {
+		p.r.Pointer(p.suffix)
+		return
+	}
+	p.suffix = p.r.Here()
+	p.r.Text(svcLabel)
+	p.r.Text(string(p.k.primary))
 }
