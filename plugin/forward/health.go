@@ -97,15 +97,19 @@ func (u *upstream) probe() error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	f := u.flights.get(q, leastRoom, now.Add(u.check.patience))
+	return u.query(q, u.check.tcp, time.Now().Add(u.check.patience))
+}
+
+// query asks q; any reply will do.
+func (u *upstream) query(q *wire.Query, tcp bool, deadline time.Time) error {
+	f := u.flights.get(q, leastRoom, deadline)
 	f.lenient = true
-	u.pool(u.check.tcp).send(f, now)
+	u.pool(tcp).send(f, time.Now())
 	<-f.landed
-	if u.again(f, u.check.tcp) {
+	if u.again(f, tcp) {
 		<-f.landed
 	}
-	err = f.err
+	err := f.err
 	u.flights.put(f)
 	return err
 }
@@ -114,7 +118,7 @@ func (u *upstream) probe() error {
 func (h *Handler) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
-	ticker := time.NewTicker(refreshTime)
+	ticker := time.NewTicker(h.refresh)
 	defer ticker.Stop()
 	for {
 		select {

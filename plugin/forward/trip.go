@@ -89,7 +89,7 @@ func (t *trip) goesOn(ctx context.Context) bool {
 // ordered is the policy's order, but those that did not answer lately, and are checked, come last: what is not known to
 // be well costs the queries that found it out, and no others.
 func (f *forward) ordered() []*upstream {
-	list := f.order(*f.upstreams.Load())
+	list := f.order(f.admitted())
 	if len(list) < 2 || !slices.ContainsFunc(list, (*upstream).doubtful) {
 		return list
 	}

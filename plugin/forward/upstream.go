@@ -33,13 +33,14 @@ type upstream struct {
 	rtt         rtt
 	log         *slog.Logger
 
-	check     check
-	maxFails  uint32
-	fails     atomic.Uint32 // health checks failed since the last good one
-	suspected atomic.Bool   // a health check is under way or wanted
-	suspects  chan<- *upstream
-	closing   sync.Once
-	gone      chan struct{} // closed once nobody asks the upstream any more
+	check       check
+	maxFails    uint32
+	fails       atomic.Uint32 // health checks failed since the last good one
+	suspected   atomic.Bool   // a health check is under way or wanted
+	suspects    chan<- *upstream
+	closing     sync.Once
+	quarantined atomic.Bool   // its answers are our own: see plugin.Upstream
+	gone        chan struct{} // closed once nobody asks the upstream any more
 }
 
 // newUpstream is an upstream of a line. It opens nothing.
