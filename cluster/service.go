@@ -10,6 +10,7 @@ type Service struct {
 	ClusterIPs   []Addr
 	ExternalName string
 	Ports        []Port
+	External     []External
 	Endpoints    *Endpoints // never nil
 }
 
@@ -33,6 +34,16 @@ func (s *Service) String() string { return s.Namespace() + "/" + s.Name() }
 func (s *Service) HasClusterIP(addr Addr) bool {
 	for _, a := range s.ClusterIPs {
 		if a == addr {
+			return true
+		}
+	}
+	return false
+}
+
+// HasExternal tells whether addr is one of the addresses by which the service is known outside of the cluster.
+func (s *Service) HasExternal(addr Addr) bool {
+	for i := range s.External {
+		if e := &s.External[i]; e.Name == "" && e.Addr == addr {
 			return true
 		}
 	}

@@ -29,6 +29,7 @@ type Needs struct {
 	Zones     bool // an endpoint's topology zone
 	Pods      bool // pods by address
 	PodLabels bool // the labels of those pods
+	External  bool // by what services are known outside of the cluster
 }
 
 // Union is what serves both.
@@ -39,6 +40,7 @@ func (n Needs) Union(m Needs) Needs {
 		Zones:     n.Zones || m.Zones,
 		Pods:      n.Pods || m.Pods,
 		PodLabels: n.PodLabels || m.PodLabels,
+		External:  n.External || m.External,
 	}
 }
 
@@ -87,6 +89,28 @@ type Port struct {
 	Number   uint16
 }
 
+// External is by what a service is known outside of the cluster: an address, or the name of a load balancer.
+type External struct {
+	Addr Addr
+	Name string // empty for an address
+}
+
+// ParseExternal reads an external address, or a load balancer's host name.
+func ParseExternal(text string) External {
+	if addr, err := ParseAddr(text); err == nil {
+		return External{Addr: addr}
+	}
+	return External{Name: text}
+}
+
+// String is the address or the name.
+func (e External) String() string {
+	if e.Name != "" {
+		return e.Name
+	}
+	return e.Addr.String()
+}
+
 // ServiceSpec is what a source hands over of a Service.
 type ServiceSpec struct {
 	Namespace, Name string
@@ -94,6 +118,7 @@ type ServiceSpec struct {
 	ClusterIPs      []Addr
 	ExternalName    string
 	Ports           []Port
+	External        []External // with Needs.External: spec.externalIPs, then status.loadBalancer.ingress
 }
 
 // EndpointSpec is one address of an endpoint slice. Only ready endpoints are handed over.

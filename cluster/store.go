@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -14,6 +15,7 @@ type Store struct {
 	addresses  *reverse
 	numbers    atomic.Pointer[[]atomic.Pointer[Service]]
 	serial     atomic.Uint32
+	external   atomic.Uint32
 	synced     atomic.Bool
 	status     status
 }
@@ -56,7 +58,7 @@ func (s *Store) Service(key []byte) *Service {
 // HasNamespace tells whether the namespace exists; label is its name in wire form.
 func (s *Store) HasNamespace(label []byte) bool { return s.namespaces.get(label) != nil }
 
-// Holders walks the services that have addr as virtual IP or as address of a ready endpoint.
+// Holders walks the services that have addr as virtual IP, as external address or as address of a ready endpoint.
 func (s *Store) Holders(addr Addr) Holders { return s.addresses.holders(s, addr) }
 
 // PodAt is the first of the running pods with this address, or nil.
@@ -64,6 +66,10 @@ func (s *Store) PodAt(addr Addr) *Pod { return s.pods.get(addr[:]) }
 
 // Serial is the Unix second of the last change to a service, an endpoint or a pod; 0 before any.
 func (s *Store) Serial() uint32 { return s.serial.Load() }
+
+// ExternalSerial is the Unix second of the last change to what a service is known by outside of the cluster, or to the
+// ports of one that is; 0 before any.
+func (s *Store) ExternalSerial() uint32 { return s.external.Load() }
 
 // Synced tells whether every kind of object was listed once. It never turns false again: what was known is still the
 // best answer when the API server is away.
@@ -88,3 +94,13 @@ func (s *Store) byNumber(id uint32) *Service {
 
 // touch records a change that a zone's serial has to show.
 func (s *Store) touch(now time.Time) { s.serial.Store(uint32(now.Unix())) }
+
+// touchService records a change of a service's record in the serials of the zones that show it.
+func (s *Store) touchService(now time.Time, old, next *Service) {
+	if !sameService(old, next) || old.Endpoints != next.Endpoints {
+		s.touch(now)
+	}
+	if !slices.Equal(old.External, next.External) || len(next.External) > 0 && !slices.Equal(old.Ports, next.Ports) {
+		s.external.Store(uint32(now.Unix()))
+	}
+}

@@ -119,7 +119,8 @@ func (w *Writer) PutService(spec *ServiceSpec) bool {
 	}
 	next := *state.record
 	next.Type, next.ClusterIPs, next.ExternalName, next.Ports = spec.Type, spec.ClusterIPs, spec.ExternalName, w.ports(spec.Ports)
-	if !sameService(state.record, &next) {
+	next.External = spec.External
+	if !sameService(state.record, &next) || !slices.Equal(state.record.External, next.External) {
 		w.swap(state, &next, Change{Kind: KindService})
 	}
 	return true
@@ -164,6 +165,7 @@ func (w *Writer) dropService(state *serviceState) {
 	w.store.status.objects[KindService].Add(-1)
 	next := *state.record
 	next.Type, next.ClusterIPs, next.ExternalName, next.Ports = Absent, nil, "", nil
+	next.External = nil
 	w.swap(state, &next, Change{Kind: KindService})
 }
 
@@ -314,7 +316,7 @@ func (w *Writer) swap(state *serviceState, next *Service, change Change) {
 	for addr := range gone {
 		s.addresses.remove(addr, next.id)
 	}
-	s.touch(w.now())
+	s.touchService(w.now(), old, next)
 	change.Service = next
 	w.notify(change)
 	if next.Type == Absent && len(state.parts) == 0 {
@@ -331,9 +333,14 @@ func (w *Writer) forget(state *serviceState) {
 }
 
 func addressSet(s *Service) map[Addr]struct{} {
-	set := make(map[Addr]struct{}, len(s.ClusterIPs)+len(s.Endpoints.List))
+	set := make(map[Addr]struct{}, len(s.ClusterIPs)+len(s.External)+len(s.Endpoints.List))
 	for _, a := range s.ClusterIPs {
 		set[a] = struct{}{}
+	}
+	for i := range s.External {
+		if e := &s.External[i]; e.Name == "" {
+			set[e.Addr] = struct{}{}
+		}
 	}
 	for i := range s.Endpoints.List {
 		set[s.Endpoints.List[i].Addr] = struct{}{}

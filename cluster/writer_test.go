@@ -228,6 +228,50 @@ func TestSerial(t *testing.T) {
 	}
 }
 
+// TestExternalSerial: the serial of a zone for the outside is that of the last change that it can show.
+func TestExternalSerial(t *testing.T) {
+	t.Parallel()
+	s, w := NewStore()
+	second := int64(1000)
+	w.SetClock(func() time.Time { return time.Unix(second, 0) })
+	service := func(port uint16, external ...string) func() {
+		spec := &ServiceSpec{Namespace: "n", Name: "a", Type: ClusterIP, Ports: []Port{{Number: port}}}
+		for _, text := range external {
+			spec.External = append(spec.External, ParseExternal(text))
+		}
+		return func() { w.PutService(spec) }
+	}
+	for i, step := range []struct {
+		do                 func()
+		internal, external bool // the serial changes
+	}{
+		{do: service(80), internal: true},
+		{do: service(81), internal: true},
+		{do: service(81, "192.0.2.1"), external: true},
+		{do: service(81, "192.0.2.1")},
+		{do: service(81, "192.0.2.1", "lb.example.org"), external: true},
+		{do: service(82, "192.0.2.1", "lb.example.org"), internal: true, external: true},
+		{do: func() { w.PutSlice(sliceOf("a", "a-1", numbered(1))) }, internal: true},
+		{do: func() { w.DeleteService("n", "a") }, internal: true, external: true},
+		{do: service(80, "192.0.2.1"), internal: true, external: true},
+		{do: service(80), external: true},
+		{do: func() { w.DeleteService("n", "a") }, internal: true},
+	} {
+		second++
+		wantInternal, wantExternal := s.Serial(), s.ExternalSerial()
+		if step.internal {
+			wantInternal = uint32(second)
+		}
+		if step.external {
+			wantExternal = uint32(second)
+		}
+		step.do()
+		if s.Serial() != wantInternal || s.ExternalSerial() != wantExternal {
+			t.Errorf("step %d: serials %d and %d, want %d and %d", i, s.Serial(), s.ExternalSerial(), wantInternal, wantExternal)
+		}
+	}
+}
+
 // TestChanges: a watcher hears of each change once, with the record after it, and of nothing that changed nothing.
 func TestChanges(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package apiwatch
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -82,8 +83,9 @@ func readMetadata(object []byte) (meta metadata, err error) {
 type flaw struct{ what, value string }
 
 // readService is what matters of a Service.
-func readService(object []byte) (spec cluster.ServiceSpec, meta metadata, flaws []flaw, err error) {
+func readService(object []byte, needs cluster.Needs) (spec cluster.ServiceSpec, meta metadata, flaws []flaw, err error) {
 	var virtual virtualIPs
+	var balanced []cluster.External
 	m := message{rest: object}
 	for m.next() {
 		switch m.number {
@@ -99,6 +101,10 @@ func readService(object []byte) (spec cluster.ServiceSpec, meta metadata, flaws 
 					virtual.single = string(in.bytes)
 				case 4:
 					virtual.kind = string(in.bytes)
+				case 5:
+					if needs.External {
+						spec.External = append(spec.External, cluster.ParseExternal(string(in.bytes)))
+					}
 				case 10:
 					spec.ExternalName = string(in.bytes)
 				case 18:
@@ -106,11 +112,52 @@ func readService(object []byte) (spec cluster.ServiceSpec, meta metadata, flaws 
 				}
 			}
 			m.adopt(in.err)
+		case 3:
+			if needs.External {
+				balanced = m.serviceStatus()
+			}
 		}
 	}
-	spec.Namespace, spec.Name = meta.namespace, meta.name
+	spec.Namespace, spec.Name, spec.External = meta.namespace, meta.name, append(spec.External, balanced...)
 	flaws = virtual.apply(&spec)
 	return spec, meta, flaws, m.err
+}
+
+// serviceStatus reads the current field as a ServiceStatus: by what the service's load balancer is known.
+func (m *message) serviceStatus() (balanced []cluster.External) {
+	status := m.inner()
+	for status.next() {
+		if status.number != 1 { // loadBalancer
+			continue
+		}
+		in := status.inner()
+		for in.next() {
+			if in.number == 1 {
+				if text := in.ingress(); text != "" {
+					balanced = append(balanced, cluster.ParseExternal(text))
+				}
+			}
+		}
+		status.adopt(in.err)
+	}
+	m.adopt(status.err)
+	return balanced
+}
+
+// ingress reads the current field as a LoadBalancerIngress: its address or, without one, its host name.
+func (m *message) ingress() string {
+	var ip, hostname string
+	in := m.inner()
+	for in.next() {
+		switch in.number {
+		case 1:
+			ip = string(in.bytes)
+		case 2:
+			hostname = string(in.bytes)
+		}
+	}
+	m.adopt(in.err)
+	return cmp.Or(ip, hostname)
 }
 
 // virtualIPs are the fields of a ServiceSpec that tell its type and addresses.

@@ -47,11 +47,31 @@ var noMeta = metav1.ObjectMeta{Namespace: "ns", Name: "svc", ResourceVersion: "7
 func TestReadService(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name  string
-		spec  corev1.ServiceSpec
-		want  cluster.ServiceSpec
-		flaws []flaw
+		name     string
+		spec     corev1.ServiceSpec
+		status   corev1.ServiceStatus
+		external bool // is wanted
+		want     cluster.ServiceSpec
+		flaws    []flaw
 	}{
+		{
+			name:     "by what it is known outside",
+			external: true,
+			spec:     corev1.ServiceSpec{ClusterIP: "10.96.0.1", ExternalIPs: []string{"192.0.2.1", "2001:db8::1"}, LoadBalancerIP: "192.0.2.9"},
+			status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{
+				{IP: "192.0.2.2", Ports: []corev1.PortStatus{{Port: 80}}}, {Hostname: "lb.example.org"}, {IP: "192.0.2.3", Hostname: "unused.example.org"}, {},
+			}}},
+			want: cluster.ServiceSpec{Type: cluster.ClusterIP, ClusterIPs: addrs(t, "10.96.0.1"), External: []cluster.External{
+				{Addr: addrs(t, "192.0.2.1")[0]}, {Addr: addrs(t, "2001:db8::1")[0]}, {Addr: addrs(t, "192.0.2.2")[0]},
+				{Name: "lb.example.org"}, {Addr: addrs(t, "192.0.2.3")[0]},
+			}},
+		},
+		{
+			name:   "by what it is known outside, but nobody wants to know",
+			spec:   corev1.ServiceSpec{ClusterIP: "10.96.0.1", ExternalIPs: []string{"192.0.2.1"}},
+			status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "192.0.2.2"}}}},
+			want:   cluster.ServiceSpec{Type: cluster.ClusterIP, ClusterIPs: addrs(t, "10.96.0.1")},
+		},
 		{
 			name: "dual stack",
 			spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIP: "10.96.0.1", ClusterIPs: []string{"10.96.0.1", "fd00::1"}},
@@ -107,7 +127,7 @@ func TestReadService(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, meta, flaws, err := readService(encode(t, &corev1.Service{ObjectMeta: noMeta, Spec: tt.spec}))
+			got, meta, flaws, err := readService(encode(t, &corev1.Service{ObjectMeta: noMeta, Spec: tt.spec, Status: tt.status}), cluster.Needs{External: tt.external})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -325,7 +345,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(encode(f, &corev1.Pod{ObjectMeta: noMeta, Status: corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}}}}))
 	f.Add([]byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, object []byte) {
-		service, meta, _, err := readService(object)
+		service, meta, _, err := readService(object, cluster.Needs{External: true})
 		var typed corev1.Service
 		if typed.Unmarshal(object) == nil && err == nil && typed.Name != meta.name {
 			t.Errorf("name %q, k8s.io/api reads %q", meta.name, typed.Name)

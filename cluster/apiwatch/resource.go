@@ -72,7 +72,7 @@ type delivery struct {
 }
 
 func (d *delivery) putService(object []byte) (string, error) {
-	spec, meta, flaws, err := readService(object)
+	spec, meta, flaws, err := readService(object, d.needs)
 	if err != nil {
 		return "", err
 	}

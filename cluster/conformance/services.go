@@ -116,6 +116,74 @@ spec:
 			},
 		},
 		{
+			name:  "external-ips",
+			needs: cluster.Needs{External: true},
+			addrs: []string{"10.96.43.1", "192.0.2.43", "192.0.2.44", "2001:db8::43"},
+			steps: []step{
+				{
+					apply: `
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: NAMESPACE}
+spec:
+  clusterIP: 10.96.43.1
+  externalIPs: [192.0.2.43, "2001:db8::43"]
+  ports:
+  - {name: http, port: 80}
+`,
+					want: `
+						namespace
+						service web cluster-ip 10.96.43.1 outside 192.0.2.43 2001:db8::43 http/tcp=80
+						reverse 10.96.43.1 web
+						reverse 192.0.2.43 web
+						reverse 2001:db8::43 web`,
+				},
+				{
+					apply: `
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: NAMESPACE}
+spec:
+  type: LoadBalancer
+  clusterIP: 10.96.43.1
+  externalIPs: [192.0.2.43]
+  ports:
+  - {name: http, port: 80}
+status:
+  loadBalancer:
+    ingress:
+    - {ip: 192.0.2.44}
+    - {hostname: lb.example.org}
+`,
+					want: `
+						namespace
+						service web cluster-ip 10.96.43.1 outside 192.0.2.43 192.0.2.44 lb.example.org http/tcp=80
+						reverse 10.96.43.1 web
+						reverse 192.0.2.43 web
+						reverse 192.0.2.44 web`,
+				},
+			},
+		},
+		{
+			name:  "external-ips-unwanted",
+			addrs: []string{"192.0.2.43"},
+			steps: []step{{
+				apply: `
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: NAMESPACE}
+spec:
+  clusterIP: 10.96.44.1
+  externalIPs: [192.0.2.43]
+  ports:
+  - {name: http, port: 80}
+`,
+				want: `
+					namespace
+					service web cluster-ip 10.96.44.1 http/tcp=80`,
+			}},
+		},
+		{
 			name:  "changing-type",
 			needs: cluster.Needs{Endpoints: true},
 			addrs: []string{"10.96.42.1", "10.244.42.1"},

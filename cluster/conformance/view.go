@@ -11,7 +11,7 @@ import (
 // View is a namespace's part of a Store as text, one line for each fact, sorted: what a test compares. Its lines are
 //
 //	namespace
-//	service NAME TYPE [ADDRESS…] [to EXTERNALNAME] [PORT/PROTOCOL=NUMBER…]
+//	service NAME TYPE [ADDRESS…] [to EXTERNALNAME] [outside ADDRESS|NAME…] [PORT/PROTOCOL=NUMBER…]
 //	endpoint SERVICE ADDRESS [name NAME | pod NAME] [zone ZONE] [PORT/PROTOCOL=NUMBER…]
 //	reverse ADDRESS SERVICE
 //	pod ADDRESS NAME [app=LABEL]
@@ -44,6 +44,12 @@ func service(svc *cluster.Service) string {
 	}
 	if svc.ExternalName != "" {
 		line = append(line, "to", svc.ExternalName)
+	}
+	for i, e := range svc.External {
+		if i == 0 {
+			line = append(line, "outside")
+		}
+		line = append(line, e.String())
 	}
 	return strings.Join(append(line, ports(svc.Ports)...), " ")
 }
@@ -83,7 +89,7 @@ func reverse(store *cluster.Store, namespace, text string) []string {
 	var lines []string
 	holders := store.Holders(addr)
 	for svc := holders.Next(); svc != nil; svc = holders.Next() {
-		if svc.Namespace() == namespace && (svc.HasClusterIP(addr) || len(svc.Endpoints.At(addr)) > 0) {
+		if svc.Namespace() == namespace && (svc.HasClusterIP(addr) || svc.HasExternal(addr) || len(svc.Endpoints.At(addr)) > 0) {
 			lines = append(lines, fmt.Sprintf("reverse %s %s", addr, svc.Name()))
 		}
 	}

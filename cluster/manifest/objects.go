@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -103,6 +104,9 @@ func (r *reader) service(in *corev1.Service) {
 	if !r.serviceType(s, in) {
 		return
 	}
+	if r.needs.External {
+		s.spec.External = externals(in)
+	}
 	for i, p := range in.Spec.Ports {
 		number, ok := r.port(int(p.Port), p.Protocol, "spec", "ports", i)
 		if !ok {
@@ -116,6 +120,19 @@ func (r *reader) service(in *corev1.Service) {
 		s.targets = append(s.targets, target)
 	}
 	r.out.services = append(r.out.services, s)
+}
+
+// externals are by what a service is known outside of the cluster.
+func externals(in *corev1.Service) (all []cluster.External) {
+	for _, text := range in.Spec.ExternalIPs {
+		all = append(all, cluster.ParseExternal(text))
+	}
+	for _, ingress := range in.Status.LoadBalancer.Ingress {
+		if text := cmp.Or(ingress.IP, ingress.Hostname); text != "" {
+			all = append(all, cluster.ParseExternal(text))
+		}
+	}
+	return all
 }
 
 // serviceType fills in the type and what depends on it; false when the service has to be left out.
