@@ -80,6 +80,7 @@ type Instance interface {
 type Block struct {
 	Server   string // "dns://:53"
 	Zone     string // "cluster.local."
+	View     string // see Filter; empty for a block that takes all queries
 	Handlers []Handler
 }
 

@@ -49,6 +49,7 @@ type Exchange struct {
 	Shard     int    // number of the reading goroutine's socket, below Env.Shards: for counters without contention
 	Server    string // the listener, "dns://:53", as metrics label it
 	Zone      string // the key of the server block that answers, "cluster.local."; empty when there is none
+	View      string // of the server block that answers, see Filter
 	Depth     int    // how many questions of ours led to this one; 0 for a client's
 	Live      bool   // the answer is read from live data: nothing may keep it
 
@@ -109,7 +110,7 @@ func (x *Exchange) Resolve(ctx context.Context, name wire.Name, qtype uint16) (*
 func (x *Exchange) Detach() (*Exchange, error) {
 	d := &Exchange{
 		Now: x.Now, Client: x.Client, Local: x.Local, Transport: TCP, Shard: x.Shard,
-		Server: x.Server, Zone: x.Zone, Depth: x.Depth,
+		Server: x.Server, Zone: x.Zone, View: x.View, Depth: x.Depth,
 		chain: x.chain, at: x.at,
 	}
 	if x.host != nil {

@@ -61,6 +61,15 @@ type Closer interface {
 	Close() error
 }
 
+// Filter is a Handler that chooses its server block's queries. What it does not admit goes to the next block with the same
+// zone, and past the last of those to the zone above.
+type Filter interface {
+	// View is the block's name in metrics.
+	View() string
+	// Admits tells whether the block takes x, which no handler has seen yet.
+	Admits(x *Exchange) bool
+}
+
 // Observer is a Handler that also wants to see what no server block answered: refused and malformed queries.
 type Observer interface {
 	Refused(x *Exchange)

@@ -42,7 +42,10 @@ func checkSites(sites []*site, problems *corefile.Errors) {
 	for _, s := range sites {
 		p := place{s.zone, s.address.port}
 		have := conflict(taken[p], s.address.host)
+		filters, _ := s.block.filters()
 		switch {
+		case len(filters) > 0 && (have == nil || have.address.host == s.address.host):
+			// Blocks with filters may share a zone with each other, and with one that takes the rest.
 		case have == nil:
 			taken[p] = append(taken[p], s)
 		case have.address.host == s.address.host:

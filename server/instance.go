@@ -32,6 +32,16 @@ type block struct {
 	chain  []plugin.Handler
 }
 
+// filters are the handlers that choose the block's queries, and the name of its view; none for a block that takes all.
+func (b *block) filters() (list []plugin.Filter, view string) {
+	for _, h := range b.chain {
+		if f, ok := h.(plugin.Filter); ok {
+			list, view = append(list, f), f.View()
+		}
+	}
+	return list, view
+}
+
 // part is a handler with the place that its errors name.
 type part struct {
 	handler plugin.Handler
@@ -46,7 +56,8 @@ func (p part) errorf(err error) error {
 func (i *instance) Blocks() []plugin.Block {
 	blocks := make([]plugin.Block, len(i.sites))
 	for n, s := range i.sites {
-		blocks[n] = plugin.Block{Server: s.address.String(), Zone: s.zone.String(), Handlers: s.block.chain}
+		_, view := s.block.filters()
+		blocks[n] = plugin.Block{Server: s.address.String(), Zone: s.zone.String(), View: view, Handlers: s.block.chain}
 	}
 	return blocks
 }
@@ -60,7 +71,9 @@ func (i *instance) makeTables(shards int, m *meters, o *Options) {
 			t = &table{server: s.address.String(), flights: make([]flights, shards), panics: m.panics, log: o.Log}
 			i.tables[s.address] = t
 		}
-		t.add(s.zone, &zone{name: s.zone.String(), chain: s.block.chain})
+		z := &zone{name: s.zone.String(), chain: s.block.chain}
+		z.filters, z.view = s.block.filters()
+		t.add(s.zone, z)
 		of := &s.block.listen
 		t.listen.Debug = t.listen.Debug || of.Debug
 		t.listen.Stacktrace = t.listen.Stacktrace || of.Stacktrace

@@ -26,8 +26,30 @@ type table struct {
 
 // zone is one key of a server block.
 type zone struct {
-	name  string // "cluster.local."
-	chain []plugin.Handler
+	name    string // "cluster.local."
+	view    string
+	filters []plugin.Filter
+	chain   []plugin.Handler
+	next    *zone // the same zone of the next block, for what the filters don't admit
+}
+
+// admitting is the first block with the zone that takes x; nil if none does.
+func (z *zone) admitting(x *plugin.Exchange) *zone {
+	for ; z != nil; z = z.next {
+		if z.admits(x) {
+			return z
+		}
+	}
+	return nil
+}
+
+func (z *zone) admits(x *plugin.Exchange) bool {
+	for _, f := range z.filters {
+		if !f.Admits(x) {
+			return false
+		}
+	}
+	return true
 }
 
 // flights counts queries under way. It fills a cache line, so that shards don't share one.
@@ -43,7 +65,15 @@ func (t *table) add(name wire.Name, z *zone) {
 	if t.zones[name.Labels()] == nil {
 		t.zones[name.Labels()] = map[string]*zone{}
 	}
-	t.zones[name.Labels()][string(name)] = z
+	first := t.zones[name.Labels()][string(name)]
+	if first == nil {
+		t.zones[name.Labels()][string(name)] = z
+		return
+	}
+	for first.next != nil {
+		first = first.next
+	}
+	first.next = z
 }
 
 // busy is the number of queries under way in all shards.
@@ -57,7 +87,7 @@ func (t *table) busy() int64 {
 
 // answer makes the reply to a packet; nil for none.
 func (t *table) answer(ctx context.Context, x *plugin.Exchange, host plugin.Host, packet []byte) []byte {
-	x.Server, x.Zone = t.server, ""
+	x.Server, x.Zone, x.View = t.server, "", ""
 	x.Reply.Reset()
 	t.serve(ctx, x, host, packet)
 	if !x.Reply.Made() {
@@ -86,12 +116,12 @@ func (t *table) serve(ctx context.Context, x *plugin.Exchange, host plugin.Host,
 		x.Reply.BadVersion(q)
 		return
 	}
-	z := t.route(q)
+	z := t.route(x)
 	if z == nil || len(z.chain) == 0 {
 		t.refuse(x)
 		return
 	}
-	x.Zone = z.name
+	x.Zone, x.View = z.name, z.view
 	x.Begin(host, z.chain)
 	err := x.Next(ctx)
 	if err != nil || !x.Reply.Made() && !x.Reply.Dropped() {
@@ -99,10 +129,11 @@ func (t *table) serve(ctx context.Context, x *plugin.Exchange, host plugin.Host,
 	}
 }
 
-// route is the zone that answers q: the one of the most labels that holds the name. A DS record belongs to the parent
+// route is the zone that answers x: the one of the most labels that holds the name, and whose block takes the query. A DS record belongs to the parent
 // side of a zone cut (RFC 4035, section 3.1.4.1): such a question goes to the zone of the fewest labels, as in CoreDNS,
 // but not to the root while any other holds the name.
-func (t *table) route(q *wire.Query) *zone {
+func (t *table) route(x *plugin.Exchange) *zone {
+	q := &x.Query
 	toParent := q.Type == dns.TypeDS && q.Opcode() == dns.OpcodeQuery
 	var parent *zone
 	labels := q.Labels()
@@ -110,7 +141,7 @@ func (t *table) route(q *wire.Query) *zone {
 		if t.zones[n] == nil || n == 0 && parent != nil {
 			continue
 		}
-		z := t.zones[n][string(q.From(labels-n))]
+		z := t.zones[n][string(q.From(labels-n))].admitting(x)
 		switch {
 		case z == nil:
 		case !toParent || len(z.chain) == 0:
