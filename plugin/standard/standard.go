@@ -27,6 +27,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/loadbalance"
 	"github.com/nameplane/nameplane/plugin/local"
 	"github.com/nameplane/nameplane/plugin/log"
+	"github.com/nameplane/nameplane/plugin/loop"
 	"github.com/nameplane/nameplane/plugin/metadata"
 	"github.com/nameplane/nameplane/plugin/minimal"
 	"github.com/nameplane/nameplane/plugin/nsid"
@@ -67,6 +68,7 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		minimal.Spec(),
 		hosts.Spec(),
 		kubernetes.Spec(pool),
+		loop.Spec(),
 		forward.Spec(),
 		whoami.Spec(),
 	}
