@@ -248,3 +248,19 @@ func TestReloadSignal(t *testing.T) {
 	send(t, syscall.SIGTERM)
 	p.end(exitOK)
 }
+
+// A server that is its own upstream finds that out, lives on, and answers at once (design, D11).
+func TestLoop(t *testing.T) {
+	own, err := server.FreePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, fmt.Sprintf(". {\n bind 127.0.0.1\n loop\n forward . 127.0.0.1:%d\n}\n", own), "-conf", "stdin", "-p", fmt.Sprint(own))
+	p.await(fmt.Sprintf(`\[ERROR\] plugin/loop: Loop \(127\.0\.0\.1:%d -> 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:%d\) detected for zone "\."`, own, own))
+	start := time.Now()
+	if got := ask(t, fmt.Sprint(own), "a.example."); got.Rcode != dns.RcodeServerFailure || time.Since(start) > 2*time.Second {
+		t.Errorf("rcode %d after %s, want SERVFAIL at once", got.Rcode, time.Since(start))
+	}
+	send(t, syscall.SIGTERM)
+	p.end(exitOK)
+}
