@@ -247,10 +247,14 @@ func (r *optionRule) parseVariable(line *corefile.Directive, text string) error 
 		}
 		names = append(names, v.name)
 	}
-	if !isLabel(text[1 : len(text)-1]) {
+	label := text[1 : len(text)-1]
+	if !isLabel(label) {
 		return line.Errorf("%q is not a variable: %s or {PLUGIN/LABEL} is wanted%s", text, strings.Join(names, ", "), near(text, names))
 	}
-	r.data = func(*plugin.Exchange) ([]byte, bool) { return nil, false } // nobody provides metadata
+	r.data = func(x *plugin.Exchange) ([]byte, bool) {
+		value, ok := x.Metadata.Value(label)
+		return []byte(value), ok && value != ""
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/server/corefile"
 )
 
@@ -57,19 +58,23 @@ func parsePlace(line *corefile.Directive, word string, groups int) (part, error)
 
 // isLabel tells whether a word is a label of metadata: PLUGIN/NAME.
 func isLabel(word string) bool {
-	plugin, name, found := strings.Cut(word, "/")
-	return found && plugin != "" && name != ""
+	directive, name, found := strings.Cut(word, "/")
+	return found && directive != "" && name != ""
 }
 
-// join puts parts together; ok is false when metadata is missing. There is none without a directive that provides it.
-func join(parts []part, groups []string) (name string, ok bool) {
+// join puts parts together; ok is false when metadata is missing.
+func join(parts []part, groups []string, known *plugin.Metadata) (name string, ok bool) {
 	var b strings.Builder
 	for _, p := range parts {
 		switch {
 		case p.group >= 0:
 			b.WriteString(groups[p.group])
 		case p.label != "":
-			return "", false
+			value, ok := known.Value(p.label)
+			if !ok || value == "" {
+				return "", false
+			}
+			b.WriteString(strings.ToLower(value))
 		default:
 			b.WriteString(p.literal)
 		}

@@ -160,7 +160,7 @@ func (r *nameRule) replacement(p *pass, was string) (to string, ok bool) {
 	case regex:
 		groups := r.pattern.FindStringSubmatch(was)
 		if r.parts != nil {
-			return join(r.parts, groups)
+			return join(r.parts, groups, p.x.Metadata)
 		}
 		return expand(r.to, groups), true
 	}
