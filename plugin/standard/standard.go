@@ -36,6 +36,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/ready"
 	"github.com/nameplane/nameplane/plugin/reload"
 	"github.com/nameplane/nameplane/plugin/rewrite"
+	"github.com/nameplane/nameplane/plugin/template"
 	"github.com/nameplane/nameplane/plugin/whoami"
 )
 
@@ -66,6 +67,7 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		cache.Spec(),
 		header.Spec(),
 		minimal.Spec(),
+		template.Spec(),
 		hosts.Spec(),
 		kubernetes.Spec(pool),
 		loop.Spec(),
