@@ -58,20 +58,20 @@ func (h *Handler) Serve(ctx context.Context, x *plugin.Exchange) error {
 		case undecided:
 			continue
 		case allowing:
-			h.metrics.allow(x.Server)
+			h.metrics.allow(x)
 			return x.Next(ctx)
 		default:
 			h.deny(x, act, zone)
 			return nil
 		}
 	}
-	h.metrics.allow(x.Server)
+	h.metrics.allow(x)
 	return x.Next(ctx)
 }
 
 // deny ends a query, with an extended error that says why (RFC 8914, sections 4.16 and 4.18).
 func (h *Handler) deny(x *plugin.Exchange, act action, zone wire.Name) {
-	h.metrics.deny(act, x.Server, zone)
+	h.metrics.deny(act, x, zone)
 	switch act {
 	case blocking:
 		x.Reply.Start(&x.Query, dns.RcodeRefused)

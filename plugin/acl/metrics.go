@@ -7,11 +7,11 @@ import (
 	"github.com/nameplane/nameplane/server/wire"
 )
 
-// metrics are CoreDNS's. The label view is empty.
+// metrics are CoreDNS's.
 type metrics struct {
 	allowed                    *prometheus.CounterVec
 	blocked, filtered, dropped *prometheus.CounterVec
-	onServer                   map[string]prometheus.Counter // of allowed: found without allocation
+	onServer                   map[string]prometheus.Counter // of allowed, in blocks without a view: found without allocation
 }
 
 func newMetrics(env *plugin.Env) (*metrics, error) {
@@ -41,15 +41,15 @@ func newMetrics(env *plugin.Env) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) allow(server string) {
-	if c, ok := m.onServer[server]; ok {
+func (m *metrics) allow(x *plugin.Exchange) {
+	if c, ok := m.onServer[x.Server]; ok && x.View == "" {
 		c.Inc()
 		return
 	}
-	m.allowed.WithLabelValues(server, "").Inc()
+	m.allowed.WithLabelValues(x.Server, x.View).Inc()
 }
 
-func (m *metrics) deny(act action, server string, zone wire.Name) {
+func (m *metrics) deny(act action, x *plugin.Exchange, zone wire.Name) {
 	c := m.dropped
 	switch act {
 	case blocking:
@@ -57,5 +57,5 @@ func (m *metrics) deny(act action, server string, zone wire.Name) {
 	case filtering:
 		c = m.filtered
 	}
-	c.WithLabelValues(server, zone.String(), "").Inc()
+	c.WithLabelValues(x.Server, zone.String(), x.View).Inc()
 }

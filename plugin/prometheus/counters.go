@@ -40,17 +40,17 @@ func (c *counters) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.page.Se
 func (c *counters) Same(other http.Handler) bool { return other == http.Handler(c) }
 
 // series finds or makes the series of a zone on a listener.
-func (c *counters) series(server, zone, next string, shards int) *series {
+func (c *counters) series(at place, next string, shards int) *series {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.list {
-		if s.server == server && s.zone == zone {
+		if s.place == at {
 			s.plugin = next
 			s.grow(shards)
 			return s
 		}
 	}
-	s := &series{server: server, zone: zone, plugin: next}
+	s := &series{place: at, plugin: next}
 	s.grow(shards)
 	c.list = append(c.list, s)
 	return s
@@ -111,20 +111,23 @@ func (c *counters) Collect(out chan<- prometheus.Metric) {
 
 // collectEnabled shows every directive once: during a reload two instances run for a moment.
 func (c *counters) collectEnabled(out chan<- prometheus.Metric) {
-	type place struct{ server, zone, name string }
-	seen := make(map[place]bool)
+	type entry struct {
+		place
+		name string
+	}
+	seen := make(map[entry]bool)
 	for _, h := range c.enabled {
 		for _, block := range h.env.Instance.Blocks() {
 			if !slices.Contains(block.Handlers, plugin.Handler(h)) {
 				continue
 			}
 			for _, link := range block.Handlers {
-				p := place{block.Server, block.Zone, link.Name()}
+				p := entry{place{block.Server, block.Zone, block.View}, link.Name()}
 				if seen[p] {
 					continue
 				}
 				seen[p] = true
-				out <- prometheus.MustNewConstMetric(c.descs.enabled, prometheus.GaugeValue, 1, p.server, p.zone, view, p.name)
+				out <- prometheus.MustNewConstMetric(c.descs.enabled, prometheus.GaugeValue, 1, p.server, p.zone, p.view, p.name)
 			}
 		}
 	}

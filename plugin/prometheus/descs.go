@@ -10,9 +10,6 @@ import (
 	"github.com/nameplane/nameplane/plugin"
 )
 
-// view is the value of CoreDNS's label of this name: server blocks here have no views.
-const view = ""
-
 // descs are the metrics of queries.
 type descs struct {
 	requests, times, requestSize, responseSize, do, responses *prometheus.Desc
@@ -32,7 +29,7 @@ func newDescs() descs {
 		responses:    desc("coredns_dns_responses_total", "Number of replies.", "server", "zone", "view", "rcode", "plugin"),
 		enabled:      desc("coredns_plugin_enabled", "The directives of server blocks that are counted.", "server", "zone", "view", "name"),
 		build:        desc("coredns_build_info", "What the program was built of.", "version", "revision", "goversion"),
-		fineTimes:    desc("nameplane_dns_request_duration_seconds", "Time from reading a query to its reply, in microseconds' buckets.", "server", "zone"),
+		fineTimes:    desc("nameplane_dns_request_duration_seconds", "Time from reading a query to its reply, in microseconds' buckets.", "server", "zone", "view"),
 	}
 }
 
@@ -53,7 +50,7 @@ func (d *descs) collect(s *series, out chan<- prometheus.Metric) {
 		for f, family := range families {
 			for t := range len(types) + 1 {
 				n := s.sum(func(c *cells) *atomic.Uint64 { return &c.requests[transport][f][t] })
-				counter(d.requests, n, s.server, s.zone, view, transport.String(), family, typeName(t))
+				counter(d.requests, n, s.server, s.zone, s.view, transport.String(), family, typeName(t))
 			}
 		}
 		d.collectSizes(s, transport, out)
@@ -64,10 +61,10 @@ func (d *descs) collect(s *series, out chan<- prometheus.Metric) {
 		if s.plugin == "" { // nothing tells them apart
 			server, written = server+written, 0
 		}
-		counter(d.responses, server, s.server, s.zone, view, rcodeName(rcode), "")
-		counter(d.responses, written, s.server, s.zone, view, rcodeName(rcode), s.plugin)
+		counter(d.responses, server, s.server, s.zone, s.view, rcodeName(rcode), "")
+		counter(d.responses, written, s.server, s.zone, s.view, rcodeName(rcode), s.plugin)
 	}
-	counter(d.do, s.sum(func(c *cells) *atomic.Uint64 { return &c.do }), s.server, s.zone, view)
+	counter(d.do, s.sum(func(c *cells) *atomic.Uint64 { return &c.do }), s.server, s.zone, s.view)
 	d.collectTimes(s, out)
 }
 
@@ -91,7 +88,7 @@ func (d *descs) collectSizes(s *series, transport plugin.Transport, out chan<- p
 			continue
 		}
 		bytes := s.sum(func(c *cells) *atomic.Uint64 { return &h.of(c).bytes })
-		out <- prometheus.MustNewConstHistogram(h.desc, count, float64(bytes), buckets, s.server, s.zone, view, proto)
+		out <- prometheus.MustNewConstHistogram(h.desc, count, float64(bytes), buckets, s.server, s.zone, s.view, proto)
 	}
 }
 
@@ -114,8 +111,8 @@ func (d *descs) collectTimes(s *series, out chan<- prometheus.Metric) {
 		}
 		return buckets
 	}
-	out <- prometheus.MustNewConstHistogram(d.times, count, seconds, pick(coreDNSTimes), s.server, s.zone, view)
-	out <- prometheus.MustNewConstHistogram(d.fineTimes, count, seconds, pick(fineTimes), s.server, s.zone)
+	out <- prometheus.MustNewConstHistogram(d.times, count, seconds, pick(coreDNSTimes), s.server, s.zone, s.view)
+	out <- prometheus.MustNewConstHistogram(d.fineTimes, count, seconds, pick(fineTimes), s.server, s.zone, s.view)
 }
 
 func typeName(i int) string {

@@ -72,8 +72,8 @@ type Handler struct {
 
 // route is where queries of one zone on one listener are counted.
 type route struct {
-	server, zone string
-	series       *series
+	place
+	series *series
 }
 
 // Name is "prometheus".
@@ -109,7 +109,7 @@ func (h *Handler) Serve(ctx context.Context, x *plugin.Exchange) error {
 	case x.Reply.Made():
 		s.rcode, s.written, s.response = x.Reply.Rcode(), 1, x.Reply.Len()
 	}
-	h.count(x, x.Zone, &s)
+	h.count(x, x.Zone, x.View, &s)
 	return err
 }
 
@@ -119,29 +119,29 @@ func (h *Handler) Refused(x *plugin.Exchange) {
 	if x.Reply.Made() {
 		s.rcode, s.response = x.Reply.Rcode(), x.Reply.Len()
 	}
-	h.count(x, dropped, &s)
+	h.count(x, dropped, "", &s)
 }
 
-func (h *Handler) count(x *plugin.Exchange, zone string, s *sample) {
+func (h *Handler) count(x *plugin.Exchange, zone, view string, s *sample) {
 	s.took = h.env.Now().Sub(x.Now)
-	h.series(x.Server, zone).cells(x.Shard).add(s)
+	h.series(x.Server, zone, view).cells(x.Shard).add(s)
 }
 
 // series finds where to count. A server block has few zones and listeners, and their names come in as the same strings
 // each time: comparing those is cheaper than hashing them.
-func (h *Handler) series(server, zone string) *series {
+func (h *Handler) series(server, zone, view string) *series {
 	if routes := h.routes.Load(); routes != nil {
 		for i := range *routes {
-			if r := &(*routes)[i]; r.zone == zone && r.server == server {
+			if r := &(*routes)[i]; r.zone == zone && r.server == server && r.view == view {
 				return r.series
 			}
 		}
 	}
-	return h.route(server, zone)
+	return h.route(place{server, zone, view})
 }
 
 // route finds or makes the series of a zone on a listener, for the first query.
-func (h *Handler) route(server, zone string) *series {
+func (h *Handler) route(at place) *series {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var routes []route
@@ -149,12 +149,12 @@ func (h *Handler) route(server, zone string) *series {
 		routes = append(routes, *have...)
 	}
 	for _, r := range routes {
-		if r.zone == zone && r.server == server {
+		if r.place == at {
 			return r.series
 		}
 	}
-	found := h.counters.series(server, zone, h.next, h.env.Shards)
-	routes = append(routes, route{server: server, zone: zone, series: found})
+	found := h.counters.series(at, h.next, h.env.Shards)
+	routes = append(routes, route{place: at, series: found})
 	h.routes.Store(&routes)
 	return found
 }

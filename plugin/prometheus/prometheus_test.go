@@ -166,6 +166,25 @@ func TestErrorPasses(t *testing.T) {
 	}
 }
 
+// Blocks that share a zone count apart.
+func TestViews(t *testing.T) {
+	t.Parallel()
+	env := block.NewEnv(io.Discard)
+	for view, queries := range map[string]int{"": 1, "inside": 2} {
+		h := newHandler(t, env, ". {\n prometheus\n}", answer())
+		for range queries {
+			x := block.NewExchange(t, "example.org.", dns.TypeA)
+			x.View = view
+			if err := block.Serve(x, h, answer()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wantCount(t, env, `coredns_dns_requests_total{family="1",proto="udp",server="dns://:53",type="A",view="",zone="."}`, "1")
+	wantCount(t, env, `coredns_dns_requests_total{family="1",proto="udp",server="dns://:53",type="A",view="inside",zone="."}`, "2")
+	wantCount(t, env, `nameplane_dns_request_duration_seconds_count{server="dns://:53",view="inside",zone="."}`, "2")
+}
+
 // A query counts as it came in, not as a directive rewrote it.
 func TestCountsTheQueryThatCame(t *testing.T) {
 	t.Parallel()
@@ -202,11 +221,11 @@ func TestDurations(t *testing.T) {
 		{series: coarse + `_bucket{server="dns://:53",view="",zone=".",le="+Inf"}`, want: "6"},
 		{series: coarse + `_sum{server="dns://:53",view="",zone="."}`, want: "9.000552001"},
 		{series: coarse + `_count{server="dns://:53",view="",zone="."}`, want: "6"},
-		{series: fine + `_bucket{server="dns://:53",zone=".",le="1e-06"}`, want: "2"},
-		{series: fine + `_bucket{server="dns://:53",zone=".",le="2e-06"}`, want: "3"},
-		{series: fine + `_bucket{server="dns://:53",zone=".",le="0.000256"}`, want: "4"},
-		{series: fine + `_bucket{server="dns://:53",zone=".",le="1.048576"}`, want: "5"},
-		{series: fine + `_count{server="dns://:53",zone="."}`, want: "6"},
+		{series: fine + `_bucket{server="dns://:53",view="",zone=".",le="1e-06"}`, want: "2"},
+		{series: fine + `_bucket{server="dns://:53",view="",zone=".",le="2e-06"}`, want: "3"},
+		{series: fine + `_bucket{server="dns://:53",view="",zone=".",le="0.000256"}`, want: "4"},
+		{series: fine + `_bucket{server="dns://:53",view="",zone=".",le="1.048576"}`, want: "5"},
+		{series: fine + `_count{server="dns://:53",view="",zone="."}`, want: "6"},
 	} {
 		wantCount(t, env, test.series, test.want)
 	}

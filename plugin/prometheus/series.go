@@ -4,11 +4,14 @@ import (
 	"sync/atomic"
 )
 
-// series counts the queries of one zone on one listener, in cells of their own for each socket.
+// place is what the queries of a series have in common.
+type place struct{ server, zone, view string }
+
+// series counts the queries of one zone of a server block on one listener, in cells of their own for each socket.
 type series struct {
-	server, zone string
-	plugin       string // the directive that replies are put down to; guarded by counters.mu
-	shards       atomic.Pointer[[]*cells]
+	place
+	plugin string // the directive that replies are put down to; guarded by counters.mu
+	shards atomic.Pointer[[]*cells]
 }
 
 // cells are those of a socket. A number out of range, which only a reload with fewer sockets may bring for a moment,
