@@ -2,7 +2,7 @@ package forward
 
 import (
 	"errors"
-	"os"
+	"net"
 
 	"github.com/miekg/dns"
 )
@@ -19,7 +19,8 @@ func (f *failure) Unwrap() error { return f.cause }
 // ExtendedError is what the client may be told beside SERVFAIL (RFC 8914, sections 4.23 and 4.24): that nobody answered, or that
 // the network did not let the query through.
 func (f *failure) ExtendedError() (code uint16, text string) {
-	if errors.Is(f.cause, os.ErrDeadlineExceeded) || errors.Is(f.cause, errNoHealthy) {
+	var network net.Error
+	if errors.Is(f.cause, errNoHealthy) || errors.As(f.cause, &network) && network.Timeout() {
 		return dns.ExtendedErrorCodeNoReachableAuthority, "no upstream answered"
 	}
 	return dns.ExtendedErrorCodeNetworkError, "upstreams cannot be reached"

@@ -114,6 +114,7 @@ type Handler struct {
 	forwards []*forward
 	rosters  []*roster
 	suspects chan *upstream
+	refresh  time.Duration // how often files of name servers are looked at
 }
 
 // Name is "forward".

@@ -31,7 +31,7 @@ func build(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error)
 	}
 	var (
 		problems corefile.Errors
-		h        = &Handler{suspects: make(chan *upstream, mostSuspects)}
+		h        = &Handler{suspects: make(chan *upstream, mostSuspects), refresh: refreshTime}
 	)
 	for _, line := range lines {
 		problems.Join(h.add(env, line, m))
