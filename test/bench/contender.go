@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -29,6 +30,53 @@ type contender struct {
 func contenders(b *testing.B) []*contender {
 	b.Helper()
 	return []*contender{{name: "coredns", bin: peer.CoreDNS(b)}, {name: "nameplane", bin: peer.Nameplane(b)}}
+}
+
+// startEcho is the floor under all figures: a server that does nothing.
+func startEcho(b *testing.B) *contender {
+	b.Helper()
+	dir := b.TempDir()
+	c := &contender{name: "echo", bin: filepath.Join(dir, "echo")}
+	build := exec.CommandContext(b.Context(), "go", "build", "-o", c.bin, "github.com/nameplane/nameplane/test/bench/echo")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("go build: %v\n%s", err, out)
+	}
+	err := peer.RetryPorts(func() error {
+		ports, err := peer.FreePorts(1)
+		if err != nil {
+			return err
+		}
+		c.port = ports[0]
+		c.process, err = peer.Start(dir, "taskset", "-c", "0", c.bin, net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port)))
+		if err != nil {
+			return err
+		}
+		if err := c.process.Await(b.Context(), time.Minute, c.echoes); err != nil {
+			return errors.Join(err, c.process.Kill())
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatalf("%s: %v", c.name, err)
+	}
+	b.Cleanup(func() { _ = c.process.Kill() })
+	return c
+}
+
+func (c *contender) echoes(context.Context) error {
+	conn, err := net.Dial("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port)))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	if _, err := conn.Write(make([]byte, 12)); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 12))
+	return err
 }
 
 // start runs the server on the first processor with a Corefile made for the port of its readiness.

@@ -39,7 +39,7 @@ func BenchmarkScale(b *testing.B) {
 	table := []string{fmt.Sprintf("%-12s %10s %12s %12s %14s %14s", "server", "ready", "steady MiB", "start peak", "relist peak", "after relist")}
 	sizes := map[string]size{}
 	for _, c := range contenders(b) {
-		c.start(b, kubeadm(c.name, cluster.Kubeconfig()))
+		c.start(b, kubeadm(cluster.Kubeconfig()))
 		s := measure(b, c, cluster)
 		sizes[c.name] = s
 		table = append(table, fmt.Sprintf("%-12s %10s %12d %12d %14d %14d", c.name, s.ready.Round(time.Millisecond), s.steady/1024, s.startPeak/1024, s.listPeak/1024, s.steadyAfter/1024))
