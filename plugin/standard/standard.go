@@ -37,6 +37,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/reload"
 	"github.com/nameplane/nameplane/plugin/rewrite"
 	"github.com/nameplane/nameplane/plugin/template"
+	"github.com/nameplane/nameplane/plugin/view"
 	"github.com/nameplane/nameplane/plugin/whoami"
 )
 
@@ -73,5 +74,6 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		loop.Spec(),
 		forward.Spec(),
 		whoami.Spec(),
+		view.Spec(),
 	}
 }

@@ -143,7 +143,7 @@ func TestTopLevel(t *testing.T) {
 func TestModules(t *testing.T) {
 	t.Parallel()
 	allowed := []string{
-		"github.com/coredns/caddy", "github.com/fsnotify/fsnotify", "github.com/google/go-cmp", "github.com/miekg/dns",
+		"github.com/coredns/caddy", "github.com/expr-lang/expr", "github.com/fsnotify/fsnotify", "github.com/google/go-cmp", "github.com/miekg/dns",
 		"github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/sys", "k8s.io/api", "k8s.io/apimachinery",
 		"k8s.io/client-go", "sigs.k8s.io/yaml",
 	}

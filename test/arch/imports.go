@@ -48,6 +48,8 @@ func layers() []layer {
 			reason: "the ordered list of directives is all that is here"},
 		{folder: "plugin/vip/...", ours: append(directive, "plugin/vip/..."), modules: []string{dns, prometheus, sys, sync},
 			reason: "the forwarder is a directive: it reads the store, and no other directive"},
+		{folder: "plugin/view", ours: directive, modules: []string{dns, prometheus, "github.com/expr-lang/expr"},
+			reason: "the language of expressions is CoreDNS's, for the one directive that has expressions"},
 		{folder: "plugin/*", ours: directive, modules: []string{dns, prometheus, sys, sync},
 			reason: "a directive never imports another: what they have in common belongs into plugin, wire or corefile"},
 		{folder: "cmd/nameplane", ours: []string{"server", "server/corefile", "plugin/standard", "cluster", "cluster/*"}, modules: []string{prometheus},
