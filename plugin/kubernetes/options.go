@@ -52,6 +52,7 @@ func (o *options) needs() cluster.Needs {
 		Zones:     o.zonal,
 		Pods:      o.pods == podsVerified,
 		PodLabels: o.pods == podsVerified && o.metadata,
+		External:  true, // for k8s_external; without external addresses it costs 31 bytes a service
 	}
 }
 

@@ -72,7 +72,7 @@ func TestOptions(t *testing.T) {
 	plain := func(change func(v *verdict)) verdict {
 		v := verdict{
 			zones: zones(t, "cluster.local"), primary: "cluster.local.", pods: podsDisabled, namespaces: map[string]struct{}{}, ttl: 5,
-			startupTimeout: 5 * time.Second, asked: asked{needs: cluster.Needs{Endpoints: true}},
+			startupTimeout: 5 * time.Second, asked: asked{needs: cluster.Needs{Endpoints: true, External: true}},
 		}
 		change(&v)
 		return v

@@ -23,6 +23,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/header"
 	"github.com/nameplane/nameplane/plugin/health"
 	"github.com/nameplane/nameplane/plugin/hosts"
+	"github.com/nameplane/nameplane/plugin/k8sexternal"
 	"github.com/nameplane/nameplane/plugin/kubernetes"
 	"github.com/nameplane/nameplane/plugin/loadbalance"
 	"github.com/nameplane/nameplane/plugin/local"
@@ -70,6 +71,7 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		minimal.Spec(),
 		template.Spec(),
 		hosts.Spec(),
+		k8sexternal.Spec(),
 		kubernetes.Spec(pool),
 		loop.Spec(),
 		forward.Spec(),

@@ -1,0 +1,150 @@
+// Package k8sexternal is the directive k8s_external: names for the outside of a cluster. SERVICE.NAMESPACE.ZONE has the
+// addresses by which a service is reached from there, which are its external IPs and its load balancer's, or, if the operator
+// wants, the endpoints of a headless one.
+//
+// It shows what the kubernetes directive of the same server block knows, and asks it what it may show. The two are separate
+// since their zones are: the same service has other addresses in each.
+package k8sexternal
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/server/wire"
+)
+
+// backend is what the kubernetes directive tells of its cluster.
+type backend interface {
+	Store() *cluster.Store
+	Exposed(namespace []byte) bool
+	Shows(svc *cluster.Service) bool
+	Endpoints(svc *cluster.Service) *cluster.Endpoints
+	PodNames() bool
+	Local() []netip.Addr
+}
+
+// Handler answers names for the outside of a cluster.
+type Handler struct {
+	options
+	env     *plugin.Env
+	cluster backend // set by Start
+}
+
+// Name is the directive's.
+func (h *Handler) Name() string { return "k8s_external" }
+
+// Start finds the kubernetes directive.
+func (h *Handler) Start(context.Context) error {
+	for _, block := range h.env.Instance.Blocks() {
+		if !slices.Contains(block.Handlers, plugin.Handler(h)) {
+			continue
+		}
+		for _, other := range block.Handlers {
+			if b, ok := other.(backend); ok {
+				h.cluster = b
+				return nil
+			}
+		}
+	}
+	return errors.New("the kubernetes directive is missing in this server block: it knows the services")
+}
+
+// Serve answers what lies in the zones, and hands on everything else.
+func (h *Handler) Serve(ctx context.Context, x *plugin.Exchange) error {
+	zone, left, ok := h.zones.Match(&x.Query)
+	if !ok {
+		return x.Next(ctx)
+	}
+	x.Live = true // the store is the cache: a change is to be seen at once
+	if t := x.Query.Type; t == dns.TypeAXFR || t == dns.TypeIXFR {
+		x.Reply.Start(&x.Query, dns.RcodeRefused)
+		return nil
+	}
+	l := lookup{h: h, q: &x.Query, r: &x.Reply, zone: zone, left: left}
+	l.begin()
+	exists, err := l.answer(ctx, x)
+	switch {
+	case err != nil:
+		x.Reply.Reset()
+		return err
+	case !exists:
+		return h.nameError(ctx, x, &l)
+	case x.Reply.Count(wire.Answer) == 0:
+		l.negative(dns.RcodeSuccess)
+	}
+	return nil
+}
+
+// nameError is the end of a question for a name that is not there. Without the API server's list nobody knows that, and
+// the client gets SERVFAIL; except where the zone is another directive's too.
+func (h *Handler) nameError(ctx context.Context, x *plugin.Exchange, l *lookup) error {
+	switch {
+	case !l.servers() && h.fall.Contains(&x.Query):
+		x.Reply.Reset()
+		x.Live = false
+		return x.Next(ctx)
+	case !h.cluster.Store().Synced():
+		l.negative(dns.RcodeServerFailure)
+	default:
+		l.negative(dns.RcodeNameError)
+	}
+	return nil
+}
+
+// lookup is one question on its way to an answer. It lives on the stack.
+type lookup struct {
+	h    *Handler
+	q    *wire.Query
+	r    *wire.Reply
+	zone wire.Name // of ours, that the question lies in
+	left int       // number of labels left of the zone
+}
+
+func (l *lookup) begin() {
+	l.r.Start(l.q, dns.RcodeSuccess)
+	l.r.SetAuthoritative(true)
+}
+
+// negative makes the reply one without an answer (RFC 2308, sections 2.1 and 2.2).
+func (l *lookup) negative(rcode int) {
+	l.begin()
+	l.r.SetRcode(rcode)
+	l.r.Section(wire.Authority)
+	l.soa()
+}
+
+// answer appends the records of the question, and tells whether its name exists.
+func (l *lookup) answer(ctx context.Context, x *plugin.Exchange) (exists bool, err error) {
+	switch {
+	case l.left == 0:
+		l.apexAnswer()
+		return true, nil
+	case l.servers():
+		return l.serversAnswer(), nil
+	}
+	if addr, ok := l.q.Reverse(); ok {
+		return l.reverseAnswer(addr), nil
+	}
+	n, exists := l.parse()
+	switch {
+	case n.svc == nil:
+		return exists, nil
+	case l.h.headless && len(n.svc.External) == 0 && (n.svc.Type == cluster.Headless || len(n.endpoint) > 0):
+		return l.endpointAnswer(&n), nil
+	case slices.ContainsFunc(n.svc.External, isHost):
+		return l.hostAnswer(ctx, x, &n)
+	}
+	return l.addressAnswer(&n), nil
+}
+
+// isHost tells whether a service is known by a name, as those of some clouds' load balancers are.
+func isHost(e cluster.External) bool { return e.Name != "" }
+
+// wants tells whether an address is of the family that is asked for.
+func (l *lookup) wants(a *cluster.Addr) bool { return a.Is4() == (l.q.Type == dns.TypeA) }

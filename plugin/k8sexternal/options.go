@@ -1,0 +1,84 @@
+package k8sexternal
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/server/corefile"
+	"github.com/nameplane/nameplane/server/wire"
+)
+
+const (
+	defaultTTL  = 5 // seconds
+	maxTTL      = 3600
+	defaultApex = "dns"
+)
+
+// options are what the Corefile says.
+type options struct {
+	zones    plugin.Zones
+	apex     string // label below which the name servers' names are
+	ttl      uint32 // seconds
+	headless bool
+	fall     plugin.Zones
+}
+
+// Spec declares the directive.
+func Spec() plugin.Spec {
+	return plugin.Spec{
+		Name:    "k8s_external",
+		Summary: "names of a cluster's services for the outside of the cluster",
+		Build:   build,
+	}
+}
+
+func build(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error) {
+	line, err := corefile.Only(lines)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{env: env}
+	var problems corefile.Errors
+	h.zones, err = plugin.ParseZones(line.Args, env.Zones)
+	problems.Join(err)
+	problems.Join(h.decode(line))
+	for _, z := range h.zones {
+		if len(mailbox)+1+len(h.apex)+len(z) > wire.MaxName {
+			problems.Join(line.Errorf("zone %s is too long: hostmaster.%s.%[1]s has to be a name of 255 bytes at most", z, h.apex))
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+func (o *options) decode(line *corefile.Directive) error {
+	ttl, apex := defaultTTL, defaultApex
+	var problems corefile.Errors
+	problems.Join(line.Decode(
+		corefile.Int("ttl", "ttl SECONDS", &ttl, 0, maxTTL),
+		corefile.Func("apex", "apex LABEL", 1, 1, func(d *corefile.Directive) error {
+			apex = strings.ToLower(d.Args[0].Text)
+			if err := checkLabel(apex); err != nil {
+				return d.Errorf("%v", err)
+			}
+			return nil
+		}),
+		corefile.Flag("headless", &o.headless).Repeated(),
+		corefile.Func("fallthrough", "fallthrough [ZONE...]", 0, -1, func(d *corefile.Directive) (err error) {
+			o.fall, err = plugin.ParseZones(d.Args, plugin.Zones{wire.Root})
+			return err
+		}),
+	))
+	o.ttl, o.apex = uint32(ttl), apex
+	return problems.Err()
+}
+
+func checkLabel(text string) error {
+	if name, err := wire.ParseName(text); err != nil || name.Labels() != 1 {
+		return fmt.Errorf("%q is not one label of 1 to 63 bytes such as %q", text, defaultApex)
+	}
+	return nil
+}
