@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"time"
@@ -50,6 +51,24 @@ type Listen struct {
 	Debug      bool     // a panic ends the process instead of one query
 	Stacktrace bool     // the log shows where a panic that was recovered came from
 	AnyClass   bool     // queries of other classes than IN reach the listener's chains; else they are refused
+	TLS        *TLS     // for keys that begin with tls://
+	Timeouts   Timeouts // what is zero is left to others, and then to the server
+}
+
+// Timeouts are those of connections.
+type Timeouts struct {
+	Read    time.Duration // for the first query, a handshake included
+	Idle    time.Duration // for each further one
+	Write   time.Duration // for the client to take a reply
+	Queries int           // how many a connection may bring; 0 for any number
+}
+
+// Or is t, and what it lacks of other.
+func (t Timeouts) Or(other Timeouts) Timeouts {
+	return Timeouts{
+		Read: cmp.Or(t.Read, other.Read), Idle: cmp.Or(t.Idle, other.Idle), Write: cmp.Or(t.Write, other.Write),
+		Queries: cmp.Or(t.Queries, other.Queries),
+	}
 }
 
 // Reload is how a new Corefile is looked for, for all server blocks together.

@@ -13,13 +13,22 @@ import (
 type address struct {
 	host string
 	port uint16
+	tls  bool
 }
 
 // bind is the address as package net takes it.
 func (a address) bind() string { return net.JoinHostPort(a.host, strconv.Itoa(int(a.port))) }
 
+// scheme is what its keys begin with.
+func (a address) scheme() string {
+	if a.tls {
+		return "tls://"
+	}
+	return "dns://"
+}
+
 // String is the address as metrics label it: "dns://:53".
-func (a address) String() string { return "dns://" + a.bind() }
+func (a address) String() string { return a.scheme() + a.bind() }
 
 // site is one zone on one address.
 type site struct {
@@ -39,7 +48,11 @@ func checkSites(sites []*site, problems *corefile.Errors) {
 		port uint16
 	}
 	taken := map[place][]*site{} // in the order of the file
-	for _, s := range sites {
+	for i, s := range sites {
+		if other := otherTransport(sites[:i], s.address); other != nil {
+			problems.Add(s.at, "cannot serve %s by %s: the port is served by %s at %s", s, s.address.scheme(), other.address.scheme(), other.at)
+			continue
+		}
 		p := place{s.zone, s.address.port}
 		have := conflict(taken[p], s.address.host)
 		filters, _ := s.block.filters()
@@ -65,6 +78,37 @@ func conflict(taken []*site, host string) *site {
 		}
 	}
 	return nil
+}
+
+// otherTransport is a site that needs an address's port for TLS where that is for DNS in the clear, or the other way round.
+func otherTransport(sites []*site, a address) *site {
+	for _, s := range sites {
+		if b := s.address; b.port == a.port && b.tls != a.tls && (b.host == a.host || b.host == "" || a.host == "") {
+			return s
+		}
+	}
+	return nil
+}
+
+// checkTLS reports keys with tls:// without a certificate, and those of one address that have different ones.
+func checkTLS(sites []*site, problems *corefile.Errors) {
+	first := map[address]*site{}
+	for _, s := range sites {
+		if !s.address.tls {
+			continue
+		}
+		if s.block.listen.TLS == nil {
+			problems.Add(s.at, `cannot serve %s by tls://: no certificate is given; write "tls CERT KEY" into the block`, s)
+			continue
+		}
+		other := first[s.address]
+		switch {
+		case other == nil:
+			first[s.address] = s
+		case other.block.listen.TLS.Text != s.block.listen.TLS.Text:
+			problems.Add(s.at, "cannot serve %s by tls://: the block at %s has another tls directive for the same address", s, other.at)
+		}
+	}
 }
 
 func where(host string) string {

@@ -28,6 +28,9 @@ func announce(out io.Writer, made *instance) {
 			fmt.Fprintf(out, "Warning: Domain %q does not follow RFC1035 preferred syntax\n", zone)
 		}
 		line := fmt.Sprintf("%s:%d", zone, s.address.port)
+		if s.address.tls {
+			line = s.address.scheme() + line
+		}
 		if s.address.host != "" {
 			line += " on " + s.address.host
 		}

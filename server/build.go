@@ -32,6 +32,7 @@ func build(file *corefile.File, o *Options, m *meters, kept map[string]any) (*in
 		b.block(text)
 	}
 	checkSites(b.made.sites, &b.problems)
+	checkTLS(b.made.sites, &b.problems)
 	if err := b.problems.Err(); err != nil {
 		return nil, errors.Join(err, b.made.close()) // a handler may share something since it was built
 	}
@@ -132,7 +133,7 @@ func sites(made *block) []*site {
 			if addr, err := netip.ParseAddr(host); err == nil {
 				host = addr.String() // one spelling, in metrics and for the search of duplicates
 			}
-			list = append(list, &site{zone: k.zone, address: address{host, k.port}, block: made, at: k.at})
+			list = append(list, &site{zone: k.zone, address: address{host, k.port, k.tls}, block: made, at: k.at})
 		}
 	}
 	return list

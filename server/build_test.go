@@ -35,12 +35,12 @@ func TestNewReportsEverything(t *testing.T) {
 		{name: "empty file", text: "", want: []string{`Corefile:1: no server block; write at least ".:53 { ... }"`}},
 		{
 			name: "all at once",
-			text: "a:99999 {\n answr x\n failing\n}\ntls://b {\n frobnicate\n}",
+			text: "a:99999 {\n answr x\n failing\n}\nquic://b {\n frobnicate\n}",
 			want: []string{
 				`Corefile:1: key "a:99999": port 99999 is not from 1 to 65535 (for any free port use -dns.port 0)`,
 				`Corefile:2: unknown directive "answr"; did you mean "answer"?`,
 				`Corefile:3: failing: cannot be built`,
-				`Corefile:5: key "tls://b": the transport tls:// is not built yet; use a TLS proxy in front of a dns:// port`,
+				`Corefile:5: key "quic://b": the transport quic:// is not built yet; use tls://, or a DNS over QUIC proxy in front of a dns:// port`,
 				`Corefile:6: unknown directive "frobnicate"`,
 			},
 		},

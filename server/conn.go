@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
@@ -21,7 +22,7 @@ const (
 	// maxWaiting bounds the queries of one connection that wait at a time; past it the connection is not read, so
 	// that TCP itself slows the client down.
 	maxWaiting = 128
-	// The times are CoreDNS's: for the first query, between two, for a client to take a reply.
+	// The times are CoreDNS's, where the Corefile gives none: for the first query, between two, for a client to take a reply.
 	firstTimeout = 3 * time.Second
 	idleTimeout  = 10 * time.Second
 	writeTimeout = 5 * time.Second
@@ -35,12 +36,13 @@ const (
 type tcpConn struct {
 	socket *tcpSocket
 	conn   net.Conn
+	below  net.Conn // what conn is TLS on, or conn itself: it is closed without a word, which never waits
 	client netip.AddrPort
 	local  netip.AddrPort
 	shard  int
 	used   atomic.Int64  // when the last whole query came in, Unix time in nanoseconds
 	in     *bufio.Reader // the reading goroutine's
-	first  bool          // no query came yet; the reading goroutine's
+	count  int           // queries that came; the reading goroutine's
 
 	waiting atomic.Int32 // queries under way without the reading goroutine; changed under mu
 	mu      sync.Mutex
@@ -58,10 +60,11 @@ type frame struct {
 }
 
 func newTCPConn(s *tcpSocket, conn net.Conn, shard int) *tcpConn {
-	c := &tcpConn{
-		socket: s, conn: conn, shard: shard, first: true, reading: true,
-		in: bufio.NewReaderSize(conn, connReadBuffer), out: bufio.NewWriterSize(conn, connWriteBuffer),
+	c := &tcpConn{socket: s, conn: conn, below: conn, shard: shard, reading: true}
+	if config := s.listener.tls; config != nil {
+		c.conn = tls.Server(conn, config) // its first read shakes hands
 	}
+	c.in, c.out = bufio.NewReaderSize(c.conn, connReadBuffer), bufio.NewWriterSize(c.conn, connWriteBuffer)
 	c.client, c.local = addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
 	c.used.Store(time.Now().UnixNano())
 	return c
@@ -89,6 +92,7 @@ func (c *tcpConn) read() {
 		}
 	}
 	c.mu.Lock()
+	c.flush() // where the connection may bring no more queries, replies may be left
 	c.reading = false
 	last := c.waiting.Load() == 0
 	c.mu.Unlock()
@@ -121,12 +125,16 @@ func (c *tcpConn) close() {
 
 // receive waits for a query; false when the connection ends.
 func (c *tcpConn) receive(f *frame) bool {
+	timeouts := c.timeouts()
+	if timeouts.Queries > 0 && c.count >= timeouts.Queries {
+		return false
+	}
 	if !c.buffered() {
-		timeout := idleTimeout
-		if c.first {
-			timeout = firstTimeout
+		if c.count == 0 {
+			c.conn.SetDeadline(time.Now().Add(timeouts.Read)) // a handshake writes as well
+		} else {
+			c.conn.SetReadDeadline(time.Now().Add(timeouts.Idle))
 		}
-		c.conn.SetReadDeadline(time.Now().Add(timeout))
 		if c.socket.stopped.Load() { // stop's deadline may have been overwritten
 			return false
 		}
@@ -144,11 +152,13 @@ func (c *tcpConn) receive(f *frame) bool {
 	if _, err := io.ReadFull(c.in, f.packet); err != nil {
 		return false
 	}
-	c.first = false
+	c.count++
 	f.Now = c.socket.listener.options.Now()
 	c.used.Store(time.Now().UnixNano())
 	return true
 }
+
+func (c *tcpConn) timeouts() plugin.Timeouts { return c.socket.listener.table.Load().listen.Timeouts }
 
 // buffered tells whether a whole query is read already.
 func (c *tcpConn) buffered() bool {
@@ -168,7 +178,7 @@ func (c *tcpConn) serve(f *frame) {
 	defer c.mu.Unlock()
 	if reply != nil {
 		// One deadline for all replies that leave together; a write that failed fails the flush as well.
-		c.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		c.conn.SetWriteDeadline(time.Now().Add(c.timeouts().Write))
 		c.out.WriteByte(byte(len(reply) >> 8))
 		c.out.WriteByte(byte(len(reply)))
 		c.out.Write(reply)
@@ -182,7 +192,7 @@ func (c *tcpConn) serve(f *frame) {
 func (c *tcpConn) flush() {
 	if err := c.out.Flush(); err != nil {
 		c.socket.listener.log.Debug("cannot send a reply", "client", c.client.String(), "error", err)
-		c.conn.Close()
+		c.below.Close()
 	}
 }
 

@@ -78,8 +78,11 @@ func (i *instance) makeTables(shards int, m *meters, o *Options) {
 		t.listen.Debug = t.listen.Debug || of.Debug
 		t.listen.Stacktrace = t.listen.Stacktrace || of.Stacktrace
 		t.listen.AnyClass = t.listen.AnyClass || of.AnyClass
+		t.listen.Timeouts = of.Timeouts.Or(t.listen.Timeouts)
+		t.listen.TLS = of.TLS
 	}
 	for a, t := range i.tables {
+		t.listen.Timeouts = t.listen.Timeouts.Or(o.Timeouts)
 		t.observers = i.observers(a)
 	}
 }

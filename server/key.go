@@ -13,27 +13,33 @@ import (
 type key struct {
 	zone wire.Name
 	port uint16
+	tls  bool // by TLS (RFC 7858), not by UDP and TCP
 	at   corefile.Position
 }
 
 // unbuilt are CoreDNS's transports that are not served, with what does their work meanwhile.
 var unbuilt = []struct{ scheme, instead string }{
-	{"tls", "a TLS proxy in front of a dns:// port"},
-	{"https", "an HTTP proxy that speaks DNS over HTTPS in front of a dns:// port"},
-	{"https3", "an HTTP proxy that speaks DNS over HTTPS in front of a dns:// port"},
-	{"quic", "a DNS over QUIC proxy in front of a dns:// port"},
+	{"https", "tls://, or an HTTP proxy that speaks DNS over HTTPS in front of a dns:// port"},
+	{"https3", "tls://, or an HTTP proxy that speaks DNS over HTTPS in front of a dns:// port"},
+	{"quic", "tls://, or a DNS over QUIC proxy in front of a dns:// port"},
 	{"grpc", "a dns:// port"},
 	{"unix", "a dns:// port"},
 }
 
-// parseKey reads "[dns://]ZONE[:PORT]". A network in CIDR notation stands for its reverse zones.
+// tlsPort is that of keys with tls:// and without a port (RFC 7858, section 3.1), whatever the default of others is.
+const tlsPort = 853
+
+// parseKey reads "[dns://|tls://]ZONE[:PORT]". A network in CIDR notation stands for its reverse zones.
 func parseKey(k corefile.Key, defaultPort uint16) ([]key, error) {
 	problem := func(format string, args ...any) error {
 		return &corefile.Error{Pos: k.Pos, Problem: fmt.Sprintf("key %q: %s", k.Text, fmt.Sprintf(format, args...))}
 	}
-	text, err := withoutScheme(k.Text)
+	text, tls, err := withoutScheme(k.Text)
 	if err != nil {
 		return nil, problem("%v", err)
+	}
+	if tls {
+		defaultPort = tlsPort
 	}
 	text, port, err := splitPort(text, defaultPort)
 	if err != nil {
@@ -45,30 +51,30 @@ func parseKey(k corefile.Key, defaultPort uint16) ([]key, error) {
 	}
 	keys := make([]key, len(zones))
 	for i, zone := range zones {
-		keys[i] = key{zone: zone, port: port, at: k.Pos}
+		keys[i] = key{zone: zone, port: port, tls: tls, at: k.Pos}
 	}
 	return keys, nil
 }
 
-func withoutScheme(text string) (string, error) {
+func withoutScheme(text string) (rest string, tls bool, err error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found {
-		return text, nil
+		return text, false, nil
 	}
-	if scheme == "dns" {
-		return rest, nil
+	if scheme == "dns" || scheme == "tls" {
+		return rest, scheme == "tls", nil
 	}
-	known := []string{"dns"}
+	known := []string{"dns", "tls"}
 	for _, u := range unbuilt {
 		if u.scheme == scheme {
-			return "", fmt.Errorf("the transport %s:// is not built yet; use %s", scheme, u.instead)
+			return "", false, fmt.Errorf("the transport %s:// is not built yet; use %s", scheme, u.instead)
 		}
 		known = append(known, u.scheme)
 	}
 	if near := corefile.Nearest(scheme, known); near != "" {
-		return "", fmt.Errorf("unknown transport %q; did you mean %q?", scheme, near)
+		return "", false, fmt.Errorf("unknown transport %q; did you mean %q?", scheme, near)
 	}
-	return "", fmt.Errorf("unknown transport %q; only dns:// is served", scheme)
+	return "", false, fmt.Errorf("unknown transport %q; only dns:// and tls:// are served", scheme)
 }
 
 // splitPort cuts a port from the end. A colon that no number follows belongs to the zone: an IPv6 network has a mask

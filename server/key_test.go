@@ -39,13 +39,15 @@ func TestParseKey(t *testing.T) {
 		{key: "a..b", err: `"a..b" is not a domain name`},
 		{key: "10.0.0.0/33", err: "is neither a domain name nor an address block"},
 		{key: strings.Repeat("a", 64), err: "is not a domain name"},
-		{key: "tls://.", err: "the transport tls:// is not built yet; use a TLS proxy"},
+		{key: "tls://.", want: []string{". 853 tls"}},
+		{key: "tls://.:8853", want: []string{". 8853 tls"}},
+		{key: "tls://10.0.0.0/8", want: []string{"10.in-addr.arpa. 853 tls"}},
 		{key: "https://.", err: "the transport https:// is not built yet"},
 		{key: "https3://.", err: "the transport https3:// is not built yet"},
 		{key: "quic://.", err: "the transport quic:// is not built yet"},
 		{key: "grpc://.:443", err: "the transport grpc:// is not built yet; use a dns:// port"},
 		{key: "dnss://.", err: `unknown transport "dnss"; did you mean "dns"?`},
-		{key: "gopher://.", err: `unknown transport "gopher"; only dns:// is served`},
+		{key: "gopher://.", err: `unknown transport "gopher"; only dns:// and tls:// are served`},
 	} {
 		t.Run(test.key, func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +65,11 @@ func TestParseKey(t *testing.T) {
 			var got []string
 			for _, k := range keys {
 				s := site{zone: k.zone, address: address{port: k.port}}
-				got = append(got, strings.Replace(s.String(), " on port", "", 1))
+				text := strings.Replace(s.String(), " on port", "", 1)
+				if k.tls {
+					text += " tls"
+				}
+				got = append(got, text)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)

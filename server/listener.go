@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,8 +30,9 @@ type listener struct {
 
 	ctx   context.Context // of the queries: a reader that takes a socket over has no caller to get it from
 	table atomic.Pointer[table]
-	udp   []*udpSocket
+	udp   []*udpSocket // none for TLS
 	tcp   *tcpSocket
+	tls   *tls.Config    // nil for connections in the clear
 	tasks sync.WaitGroup // goroutines that read or have a query in their hands
 }
 
@@ -41,6 +43,13 @@ func (l *listener) open(ctx context.Context) error {
 		return err
 	}
 	l.tcp = newTCPSocket(l, tcp)
+	if l.address.tls {
+		// The keys of session tickets are this one's, so that sessions are resumed after a reload (RFC 8446, section 2.2).
+		l.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return l.table.Load().listen.TLS.Config(), nil
+		}}
+		return nil
+	}
 	for shard := range l.options.Shards {
 		conn, err := listenUDP(ctx, l.address.bind())
 		if err != nil {

@@ -45,6 +45,7 @@ type Options struct {
 	Waiting     int                  // queries that may wait at a time
 	Connections int                  // TCP connections of an address
 	Grace       time.Duration        // for queries under way at the end
+	Timeouts    plugin.Timeouts      // of connections, where no directive says otherwise
 
 	Load func() (*corefile.File, error) // reads the Corefile again; nil where that is impossible
 }
@@ -80,6 +81,7 @@ func (o Options) withDefaults() Options {
 	if o.Connections == 0 {
 		o.Connections = DefaultConnections
 	}
+	o.Timeouts = o.Timeouts.Or(plugin.Timeouts{Read: firstTimeout, Idle: idleTimeout, Write: writeTimeout})
 	if o.Grace == 0 {
 		o.Grace = DefaultGrace
 	}
@@ -241,7 +243,7 @@ func (s *Server) bind(ctx context.Context, made *instance) (map[address]*listene
 	for _, at := range made.sites {
 		a := at.address
 		if s.listeners[a] == nil && fresh[a] == nil && !s.holds(a.port) {
-			if err := probe(ctx, a.bind()); err != nil {
+			if err := probe(ctx, a); err != nil {
 				problems.Add(at.at, "%v", err)
 			}
 		}
@@ -347,7 +349,7 @@ func FreePort(ctx context.Context) (uint16, error) {
 	var err error
 	for range 100 {
 		port := 20000 + uint16(rand.IntN(12000))
-		if err = probe(ctx, address{port: port}.bind()); err == nil {
+		if err = probe(ctx, address{port: port}); err == nil {
 			return port, nil
 		}
 	}

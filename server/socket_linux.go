@@ -43,14 +43,17 @@ func listenUDP(ctx context.Context, addr string) (*net.UDPConn, error) {
 
 // probe tells whether an address is free. With SO_REUSEPORT a second server would get half of the first one's queries
 // instead of an error.
-func probe(ctx context.Context, addr string) error {
+func probe(ctx context.Context, a address) error {
 	var config net.ListenConfig
-	tcp, err := config.Listen(ctx, "tcp", addr)
+	tcp, err := config.Listen(ctx, "tcp", a.bind())
 	if err != nil {
 		return err
 	}
 	defer tcp.Close()
-	udp, err := config.ListenPacket(ctx, "udp", addr)
+	if a.tls {
+		return nil
+	}
+	udp, err := config.ListenPacket(ctx, "udp", a.bind())
 	if err != nil {
 		return err
 	}

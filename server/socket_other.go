@@ -34,7 +34,7 @@ func listenUDP(ctx context.Context, addr string) (*net.UDPConn, error) {
 }
 
 // probe has nothing to find out: without SO_REUSEPORT an address that is taken is an error of its own.
-func probe(context.Context, string) error { return nil }
+func probe(context.Context, address) error { return nil }
 
 func replyControl([]byte) (to netip.Addr, control []byte) { return to, nil }
 

@@ -55,7 +55,7 @@ func (s *tcpSocket) add(conn net.Conn) {
 	s.mu.Unlock()
 	if evicted != nil {
 		s.listener.meters.evicted.Inc()
-		evicted.conn.Close()
+		evicted.below.Close()
 	}
 	s.listener.meters.connections.Inc()
 	if s.stopped.Load() { // and stop may not have seen it
@@ -102,6 +102,6 @@ func (s *tcpSocket) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		c.conn.Close()
+		c.below.Close()
 	}
 }

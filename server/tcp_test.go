@@ -169,33 +169,6 @@ func TestEviction(t *testing.T) {
 	}
 }
 
-// Who sends a query byte by byte has no more time for it than who sends none: a connection is not kept open by drops.
-func TestSlowQuery(t *testing.T) {
-	t.Parallel()
-	r := start(t, ". {\n bind 127.0.0.1\n answer x\n}", Options{})
-	conn := r.dial()
-	conn.SetDeadline(time.Now().Add(firstTimeout + 10*time.Second))
-	closed := make(chan error, 1)
-	go func() {
-		_, err := conn.Conn.Read(make([]byte, 1))
-		closed <- err
-	}()
-	begin, drops := time.Now(), time.NewTicker(200*time.Millisecond)
-	defer drops.Stop()
-	for {
-		select {
-		case err := <-closed:
-			var timeout net.Error
-			if took := time.Since(begin); took < firstTimeout-time.Second || errors.As(err, &timeout) && timeout.Timeout() {
-				t.Errorf("closed after %v: %v", took, err)
-			}
-			return
-		case <-drops.C:
-			conn.Conn.Write([]byte{0x10}) // a query of 4112 bytes; an error is seen by the reader
-		}
-	}
-}
-
 // A message as long as TCP can carry comes through.
 func TestLongestMessages(t *testing.T) {
 	t.Parallel()

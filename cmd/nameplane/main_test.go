@@ -39,7 +39,7 @@ func (o *output) String() string {
 func TestCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "Corefile")
-	if err := os.WriteFile(bad, []byte(". {\n whoamy\n}\ntls://a {\n}\n"), 0o644); err != nil {
+	if err := os.WriteFile(bad, []byte(". {\n whoamy\n}\ngrpc://a {\n}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -56,7 +56,7 @@ func TestCommandLine(t *testing.T) {
 		{name: "extra argument", args: []string{"-quiet", "Corefile"}, code: 2, stderr: `^extra command line arguments: \["Corefile"\]\n$`},
 		{name: "port out of range", args: []string{"-p", "65536"}, code: 2, stderr: `^-dns.port: a number from 0 to 65535 is wanted\n$`},
 		{name: "no such file", args: []string{"-conf", filepath.Join(dir, "none")}, code: 1, stderr: `^-conf: open .*none: no such file`},
-		{name: "all that is wrong", args: []string{"-conf", bad}, code: 1, stderr: `Corefile:2: unknown directive "whoamy"; did you mean "whoami"\?\n.*Corefile:4: key "tls://a": .* not built yet`},
+		{name: "all that is wrong", args: []string{"-conf", bad}, code: 1, stderr: `Corefile:2: unknown directive "whoamy"; did you mean "whoami"\?\n.*Corefile:4: key "grpc://a": .* not built yet`},
 		{name: "standard input", args: []string{"-conf", "stdin"}, stdin: ".:99999 {\n}", code: 1, stderr: `^stdin:1: key ".:99999"`},
 		{name: "syntax", args: []string{"-conf", "stdin"}, stdin: ". {", code: 1, stderr: `^stdin:1: `},
 		{name: "nothing to serve", args: []string{"-conf", "stdin"}, code: 1, stderr: `^stdin:1: no server block`},
