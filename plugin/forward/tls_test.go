@@ -1,16 +1,7 @@
 package forward
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,81 +12,8 @@ import (
 
 	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/test/block"
+	exam "github.com/nameplane/nameplane/test/forward"
 )
-
-// authority is a CA with its certificate in a file.
-type authority struct {
-	file string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	dir  string
-}
-
-func newAuthority(t testing.TB) *authority {
-	t.Helper()
-	a := &authority{dir: t.TempDir()}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	a.cert, a.key, a.file = a.sign(t, "ca", template, template, nil)
-	return a
-}
-
-// sign makes a certificate and writes it and its key to files, "NAME.pem" and "NAME.key"; without a signer it signs
-// itself.
-func (a *authority) sign(t testing.TB, name string, template, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey, string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if signer == nil {
-		signer = key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(a.dir, name+".pem")
-	for path, part := range map[string]*pem.Block{
-		file:                              {Type: "CERTIFICATE", Bytes: der},
-		filepath.Join(a.dir, name+".key"): {Type: "PRIVATE KEY", Bytes: secret},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(part), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key, file
-}
-
-// issue makes a certificate for a name, or for 127.0.0.1 without one.
-func (a *authority) issue(t testing.TB, file, name string) tls.Certificate {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: file}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if name != "" {
-		template.DNSNames = []string{name}
-	} else {
-		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	}
-	a.sign(t, file, template, a.cert, a.key)
-	pair, err := tls.LoadX509KeyPair(filepath.Join(a.dir, file+".pem"), filepath.Join(a.dir, file+".key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pair
-}
 
 // newTLSServer is a scripted upstream by TLS.
 func newTLSServer(t testing.TB, config *tls.Config, script func(q *query)) *server {
@@ -116,11 +34,9 @@ func newTLSServer(t testing.TB, config *tls.Config, script func(q *query)) *serv
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
-	byAddress, byName := ca.issue(t, "address", ""), ca.issue(t, "name", "dns.example")
-	ca.issue(t, "client", "client.example")
-	known := x509.NewCertPool()
-	known.AddCert(ca.cert)
+	ca := exam.NewAuthority(t)
+	byAddress, byName := ca.Issue(t, "address", ""), ca.Issue(t, "name", "dns.example")
+	ca.Issue(t, "client", "client.example")
 	for _, c := range []struct {
 		name    string
 		cert    tls.Certificate
@@ -141,7 +57,7 @@ func TestTLS(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			config := &tls.Config{Certificates: []tls.Certificate{c.cert}, ClientCAs: known}
+			config := &tls.Config{Certificates: []tls.Certificate{c.cert}, ClientCAs: ca.Pool()}
 			if c.client {
 				config.ClientAuth = tls.RequireAndVerifyClientCert
 			}
@@ -150,7 +66,7 @@ func TestTLS(t *testing.T) {
 			options := make([]string, len(c.options))
 			for i, option := range c.options {
 				for _, file := range []string{"ca.pem", "client.pem", "client.key"} {
-					option = strings.ReplaceAll(option, " "+file, " "+filepath.Join(ca.dir, file))
+					option = strings.ReplaceAll(option, " "+file, " "+filepath.Join(ca.Dir, file))
 				}
 				options[i] = option
 			}
@@ -180,15 +96,15 @@ func TestTLS(t *testing.T) {
 // TLS is also how health is checked, and what a UDP client's query takes, whatever prefer_udp says.
 func TestTLSOnly(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
+	ca := exam.NewAuthority(t)
 	healthy := make(chan bool, 10)
-	s := newTLSServer(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "address", "")}}, func(q *query) {
+	s := newTLSServer(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "address", "")}}, func(q *query) {
 		if q.msg().Question[0].Qtype == dns.TypeNS {
 			healthy <- true
 		}
 		q.answer()
 	})
-	h, _, _ := built(t, ". tls://"+s.addr, "prefer_udp", "tls "+ca.file)
+	h, _, _ := built(t, ". tls://"+s.addr, "prefer_udp", "tls "+filepath.Join(ca.Dir, "ca.pem"))
 	running(t, h)
 	for _, transport := range []plugin.Transport{plugin.UDP, plugin.TCP} {
 		x := block.NewExchange(t, "www.example.org.", dns.TypeA)
@@ -209,7 +125,7 @@ func TestTLSOnly(t *testing.T) {
 // TestPipelining: replies may come in any order (RFC 7766, section 6.2.1.1), by TCP and by TLS.
 func TestPipelining(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
+	ca := exam.NewAuthority(t)
 	const queries = 8 * streamWidth
 	for _, encrypted := range []bool{false, true} {
 		t.Run(map[bool]string{true: "TLS", false: "TCP"}[encrypted], func(t *testing.T) {
@@ -219,8 +135,8 @@ func TestPipelining(t *testing.T) {
 			to, options := "", []string{"force_tcp", "read_timeout 5s"}
 			var s *server
 			if encrypted {
-				s = newTLSServer(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "address", "")}}, hold)
-				to, options = "tls://"+s.addr, append(options, "tls "+ca.file)
+				s = newTLSServer(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "address", "")}}, hold)
+				to, options = "tls://"+s.addr, append(options, "tls "+filepath.Join(ca.Dir, "ca.pem"))
 			} else {
 				s = newServer(t, hold)
 				to = s.addr
