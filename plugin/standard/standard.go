@@ -31,6 +31,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/loop"
 	"github.com/nameplane/nameplane/plugin/metadata"
 	"github.com/nameplane/nameplane/plugin/minimal"
+	"github.com/nameplane/nameplane/plugin/multisocket"
 	"github.com/nameplane/nameplane/plugin/nsid"
 	"github.com/nameplane/nameplane/plugin/pprof"
 	"github.com/nameplane/nameplane/plugin/prometheus"
@@ -38,6 +39,8 @@ import (
 	"github.com/nameplane/nameplane/plugin/reload"
 	"github.com/nameplane/nameplane/plugin/rewrite"
 	"github.com/nameplane/nameplane/plugin/template"
+	"github.com/nameplane/nameplane/plugin/timeouts"
+	"github.com/nameplane/nameplane/plugin/tls"
 	"github.com/nameplane/nameplane/plugin/view"
 	"github.com/nameplane/nameplane/plugin/whoami"
 )
@@ -47,6 +50,8 @@ func List(pool *cluster.Pool) []plugin.Spec {
 	return []plugin.Spec{
 		metadata.Spec(),
 		cancel.Spec(),
+		timeouts.Spec(),
+		multisocket.Spec(),
 		reload.Spec(),
 		nsid.Spec(),
 		bufsize.Spec(),
@@ -68,6 +73,7 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		acl.Spec(),
 		cache.Spec(),
 		header.Spec(),
+		tls.Spec(),
 		minimal.Spec(),
 		template.Spec(),
 		hosts.Spec(),
