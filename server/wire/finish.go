@@ -31,7 +31,11 @@ func (r *Reply) Finish(q *Query, limit int) []byte {
 	}
 	h := r.buf
 	binary.BigEndian.PutUint16(h, q.ID())
-	binary.BigEndian.PutUint16(h[2:], r.bits|uint16(r.rcode&0xf))
+	rcode := r.rcode
+	if rcode > 0xf && !q.EDNS.Present { // its upper bits have no place (RFC 6891, section 6.1.3); the lower ones say something else
+		rcode = dns.RcodeServerFailure
+	}
+	binary.BigEndian.PutUint16(h[2:], r.bits|uint16(rcode&0xf))
 	questions := uint16(0)
 	if r.body > headerSize {
 		questions = 1

@@ -189,3 +189,28 @@ func TestOptionsEndWhereMalformed(t *testing.T) {
 		}
 	}
 }
+
+// RFC 6891, section 6.1.3: a response code of more than four bits needs an OPT record. Without one BADVERS would be NOERROR.
+func TestExtendedRcodeWithoutEDNS(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		edns bool
+		want int
+	}{{name: "EDNS", edns: true, want: dns.RcodeBadVers}, {name: "no EDNS", want: dns.RcodeServerFailure}} {
+		var q Query
+		if err := q.Parse(asked(t, func(m *dns.Msg) {
+			if tc.edns {
+				m.SetEdns0(1232, false)
+			}
+		})); err != nil {
+			t.Fatal(err)
+		}
+		var r Reply
+		r.Start(&q, dns.RcodeBadVers)
+		m := new(dns.Msg)
+		if err := m.Unpack(r.Finish(&q, 512)); err != nil || m.Rcode != tc.want {
+			t.Errorf("%s: rcode %d, want %d (%v)", tc.name, m.Rcode, tc.want, err)
+		}
+	}
+}
