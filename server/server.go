@@ -27,6 +27,8 @@ const (
 	DefaultWaiting = 8192
 	// DefaultConnections bounds the TCP connections of an address: those of the caches on 5000 nodes fit.
 	DefaultConnections = 8192
+	// DefaultTLSConnections bounds those by TLS, each of which holds 36 KiB: 72 MiB all together.
+	DefaultTLSConnections = 2048
 	// DefaultGrace is how long queries under way may take at the end, as in CoreDNS.
 	DefaultGrace = 5 * time.Second
 )
@@ -43,7 +45,7 @@ type Options struct {
 	Now         func() time.Time     // the clock
 	Shards      int                  // UDP sockets of an address
 	Waiting     int                  // queries that may wait at a time
-	Connections int                  // TCP connections of an address
+	Connections int                  // TCP connections of an address; by TLS no more than DefaultTLSConnections
 	Grace       time.Duration        // for queries under way at the end
 	Timeouts    plugin.Timeouts      // of connections, where no directive says otherwise
 

@@ -11,6 +11,7 @@ import (
 type tcpSocket struct {
 	listener *listener
 	accepted net.Listener
+	most     int // connections at a time
 	stopped  atomic.Bool
 
 	mu    sync.Mutex
@@ -19,7 +20,11 @@ type tcpSocket struct {
 }
 
 func newTCPSocket(l *listener, accepted net.Listener) *tcpSocket {
-	return &tcpSocket{listener: l, accepted: accepted, conns: map[*tcpConn]struct{}{}}
+	most := l.options.Connections
+	if l.address.tls {
+		most = min(most, DefaultTLSConnections)
+	}
+	return &tcpSocket{listener: l, accepted: accepted, most: most, conns: map[*tcpConn]struct{}{}}
 }
 
 // accept serves the socket until it is stopped.
@@ -47,7 +52,7 @@ func (s *tcpSocket) add(conn net.Conn) {
 	s.count++
 	c := newTCPConn(s, conn, s.count%s.listener.options.Shards)
 	var evicted *tcpConn
-	if len(s.conns) >= s.listener.options.Connections {
+	if len(s.conns) >= s.most {
 		evicted = s.oldest()
 		delete(s.conns, evicted)
 	}

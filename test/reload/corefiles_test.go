@@ -63,7 +63,7 @@ func (p ports) bad(demo string) []badFile {
 		{"an unknown directive", start + "b.example {\n whoamy\n}\n", `unknown directive "whoamy"; did you mean "whoami"?`},
 		{"an option out of range", strings.Replace(start, "ttl 31", "ttl 3601", 1), "Corefile:7: ttl: "},
 		{"a zone twice", start + "extra.example {\n bind 127.0.0.1\n whoami\n}\n", "it is already served at "},
-		{"no certificate", start + "tls://b.example {\n whoami\n}\n", `key "tls://b.example"`},
+		{"no certificate", start + "tls://b.example {\n whoami\n}\n", "by tls://: no certificate is given"},
 		{"a port that is taken", start + fmt.Sprintf("b.example:%d {\n bind 127.0.0.1\n whoami\n}\n", p.taken), "address already in use"},
 		{"a page whose port is taken", start + fmt.Sprintf("b.example {\n bind 127.0.0.1\n health 127.0.0.1:%d\n}\n", p.taken), "address already in use"},
 		{"manifests that are not there", strings.Replace(start, demo, demo+"/none", 1), "none"},
