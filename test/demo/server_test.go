@@ -16,7 +16,10 @@ import (
 )
 
 // demo is the program, serving a copy of the demo.
-type demo struct{ address string }
+type demo struct {
+	address string
+	process *peer.Process
+}
 
 const root = "../.."
 
@@ -40,13 +43,19 @@ var (
 // startDemo runs the program with corefile.example, but on ports that are free and on another folder of manifests.
 func startDemo(t *testing.T, manifests string) *demo {
 	t.Helper()
+	return startDemoWith(t, manifests, func(corefile string) string { return corefile })
+}
+
+// startDemoWith is startDemo with a Corefile that edit has changed.
+func startDemoWith(t *testing.T, manifests string, edit func(corefile string) string) *demo {
+	t.Helper()
 	example, err := os.ReadFile(filepath.Join(root, "corefile.example"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := manifestsLine.ReplaceAllString(string(example), "$1 "+manifests)
 	text = fixedPort.ReplaceAllString(text, ". ")
-	text = adminPort.ReplaceAllString(text, "127.0.0.1:0")
+	text = edit(adminPort.ReplaceAllString(text, "127.0.0.1:0"))
 	dir := t.TempDir()
 	corefile := filepath.Join(dir, "Corefile")
 	if err := os.WriteFile(corefile, []byte(text), 0o644); err != nil {
@@ -62,7 +71,7 @@ func startDemo(t *testing.T, manifests string) *demo {
 		}
 		_ = process.Kill()
 	})
-	s := &demo{}
+	s := &demo{process: process}
 	within(t, 20*time.Second, func() error {
 		log, err := os.Open(process.Log())
 		if err != nil {
