@@ -100,7 +100,7 @@ func (w *Writer) Fail(format string, args ...any) bool {
 }
 
 // Skip counts an object, or a part of one, that broke a rule and was left out.
-func (w *Writer) Skip(Kind) { w.store.status.skipped.Add(1) }
+func (w *Writer) Skip() { w.store.status.skipped.Add(1) }
 
 // PutPod adds or replaces a running pod.
 func (w *Writer) PutPod(spec *PodSpec) {

@@ -106,7 +106,7 @@ func (w *Writer) intern(s string) string {
 func (w *Writer) PutService(spec *ServiceSpec) bool {
 	key, ok := ServiceKey(spec.Namespace, spec.Name)
 	if !ok {
-		w.Skip(KindService)
+		w.Skip()
 		return false
 	}
 	w.mu.Lock()
@@ -175,7 +175,7 @@ func (w *Writer) PutSlice(spec *SliceSpec) bool {
 	id := objectKey{spec.Namespace, spec.Name}
 	key, ok := ServiceKey(spec.Namespace, spec.Service)
 	if !ok {
-		w.Skip(KindEndpointSlice)
+		w.Skip()
 		w.DeleteSlice(spec.Namespace, spec.Name)
 		return false
 	}
@@ -226,7 +226,7 @@ func (w *Writer) dropSlice(id objectKey, old sliceState) {
 func (w *Writer) PutNamespace(name string) bool {
 	key, ok := label(nil, name)
 	if !ok {
-		w.Skip(KindNamespace)
+		w.Skip()
 		return false
 	}
 	w.mu.Lock()

@@ -258,7 +258,7 @@ func (f *follower) apply(e event) (version string, marked bool, err error) {
 func (f *follower) take(hand func([]byte) (string, error), object []byte) (version string) {
 	version, err := hand(object)
 	if err != nil {
-		f.writer.Skip(f.resource.kind)
+		f.writer.Skip()
 		f.log.Warn("passed over an object that cannot be read", "kind", f.resource.kind.String(), "bytes", len(object), "error", err)
 	}
 	return version

@@ -152,7 +152,7 @@ func (d *delivery) complain(kind cluster.Kind, meta metadata, flaws []flaw) {
 		return
 	}
 	for range flaws {
-		d.writer.Skip(kind)
+		d.writer.Skip()
 	}
 	if d.said.first(fmt.Sprintf("%s %s/%s", kind, meta.namespace, meta.name)) {
 		d.log.Warn("left out a part of an object that names cannot be made of",

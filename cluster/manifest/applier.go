@@ -55,7 +55,7 @@ func (a *applier) tell(problems []string) {
 	for _, problem := range problems {
 		if !a.told[problem] && !told[problem] {
 			a.log.Warn("a manifest breaks a rule", "problem", problem)
-			a.writer.Skip(cluster.KindService)
+			a.writer.Skip()
 		}
 		told[problem] = true
 	}
