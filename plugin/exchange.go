@@ -36,6 +36,12 @@ type Host interface {
 	Resolve(ctx context.Context, x *Exchange, name wire.Name, qtype uint16) (*dns.Msg, error)
 }
 
+// Sender is a Host that can send several messages as one answer.
+type Sender interface {
+	// SendPart sends x's reply; another message follows.
+	SendPart(x *Exchange) error
+}
+
 // Exchange is a query on its way along a chain, and its reply. The server pools it: nothing of it may be kept after
 // Serve returned.
 type Exchange struct {
@@ -101,6 +107,19 @@ func (x *Exchange) Resolve(ctx context.Context, name wire.Name, qtype uint16) (*
 		return nil, err
 	}
 	return x.host.Resolve(ctx, x, name, qtype)
+}
+
+// Send sends the reply so far as a message of its own, for answers of several messages (RFC 5936, section 2.2), and empties
+// the reply: the next message, at last that which Serve leaves behind, is begun anew. It waits until the client has
+// taken the message, so Block comes first. An error means that the client is gone, or that it did not come by TCP.
+func (x *Exchange) Send() error {
+	sender, ok := x.host.(Sender)
+	if !ok {
+		return ErrOneMessage
+	}
+	err := sender.SendPart(x)
+	x.Reply.Reset()
+	return err
 }
 
 // Detach makes an Exchange of its own for x's question and the rest of the chain, behind the handler that calls: for work

@@ -19,6 +19,9 @@ type Handler interface {
 // ErrNoHandler is what Next returns behind the last handler: no directive of the server block answers the question.
 var ErrNoHandler = errors.New("no directive of this server block answers the question")
 
+// ErrOneMessage is what Send returns where an answer can only be one message.
+var ErrOneMessage = errors.New("an answer of several messages is for a client that asks by TCP")
+
 // ErrOverload is what Block returns when too many queries wait already.
 var ErrOverload = errors.New("too many queries are waiting")
 

@@ -177,23 +177,30 @@ func (c *tcpConn) serve(f *frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if reply != nil {
-		// One deadline for all replies that leave together; a write that failed fails the flush as well.
-		c.conn.SetWriteDeadline(time.Now().Add(c.timeouts().Write))
-		c.out.WriteByte(byte(len(reply) >> 8))
-		c.out.WriteByte(byte(len(reply)))
-		c.out.Write(reply)
+		c.write(reply)
 	}
 	if f.handed || !c.buffered() {
 		c.flush()
 	}
 }
 
+// write puts a reply with those that are to be sent. One deadline is for all that leave together; a write that failed
+// fails the flush as well. c.mu is held.
+func (c *tcpConn) write(reply []byte) {
+	c.conn.SetWriteDeadline(time.Now().Add(c.timeouts().Write))
+	c.out.WriteByte(byte(len(reply) >> 8))
+	c.out.WriteByte(byte(len(reply)))
+	c.out.Write(reply)
+}
+
 // flush sends the replies. A client that does not take them is not worth waiting for again. c.mu is held.
-func (c *tcpConn) flush() {
-	if err := c.out.Flush(); err != nil {
+func (c *tcpConn) flush() error {
+	err := c.out.Flush()
+	if err != nil {
 		c.socket.listener.log.Debug("cannot send a reply", "client", c.client.String(), "error", err)
 		c.below.Close()
 	}
+	return err
 }
 
 // Yield implements plugin.Host: another goroutine reads on, unless too many queries of the connection wait.
@@ -215,6 +222,17 @@ func (f *frame) Yield(*plugin.Exchange) error {
 	}
 	l.tasks.Go(c.read)
 	return nil
+}
+
+// SendPart implements plugin.Sender.
+func (f *frame) SendPart(x *plugin.Exchange) error {
+	reply := x.Reply.Finish(&x.Query, x.Limit())
+	c := f.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used.Store(time.Now().UnixNano()) // it is not idle
+	c.write(reply)
+	return c.flush()
 }
 
 // Resolve implements plugin.Host.
