@@ -90,6 +90,13 @@ type Page interface {
 	Same(other http.Handler) bool
 }
 
+// SecurePage is an http.Handler that may be served by TLS. All pages of an address have to agree on that.
+type SecurePage interface {
+	http.Handler
+	// TLS is nil for a page in the clear.
+	TLS() *TLS
+}
+
 // Instance is everything that one Corefile made.
 type Instance interface {
 	Blocks() []Block

@@ -56,6 +56,14 @@ func NewTLS(files TLSFiles, base *tls.Config, now func() time.Time, log *slog.Lo
 	return t, err
 }
 
+// Identity is the text that tells t from others; empty for none at all.
+func (t *TLS) Identity() string {
+	if t == nil {
+		return ""
+	}
+	return t.Text
+}
+
 // Config is the configuration of a connection that comes in now.
 func (t *TLS) Config() *tls.Config {
 	t.mu.Lock()

@@ -105,7 +105,7 @@ func checkTLS(sites []*site, problems *corefile.Errors) {
 		switch {
 		case other == nil:
 			first[s.address] = s
-		case other.block.listen.TLS.Text != s.block.listen.TLS.Text:
+		case other.block.listen.TLS.Identity() != s.block.listen.TLS.Identity():
 			problems.Add(s.at, "cannot serve %s by tls://: the block at %s has another tls directive for the same address", s, other.at)
 		}
 	}

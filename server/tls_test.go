@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -320,5 +321,63 @@ func TestTLSErrors(t *testing.T) {
 				t.Errorf("error is\n%s\nwant\n%s", got, test.want)
 			}
 		})
+	}
+}
+
+// securePage is a page that is served by TLS, or not.
+type securePage struct {
+	http.Handler
+	secure *plugin.TLS
+}
+
+func (p securePage) TLS() *plugin.TLS { return p.secure }
+
+// An HTTP listener goes from one to the other with the instance, without being closed.
+func TestWebByTLS(t *testing.T) {
+	t.Parallel()
+	c, addr := newCertified(t), freeAddr(t)
+	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "OK") })
+	page := plugin.Spec{Name: "page", Build: func(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error) {
+		p := securePage{Handler: hello}
+		if len(lines[0].Args) > 0 {
+			var err error
+			p.secure, err = plugin.NewTLS(plugin.TLSFiles{Cert: c.cert, Key: c.key}, new(tls.Config), time.Now, slog.New(slog.DiscardHandler))
+			if err != nil {
+				return nil, err
+			}
+			p.secure.Text = "secure"
+		}
+		return nil, env.Web.Handle(lines[0].Pos, addr, "/"+lines[0].Name, p)
+	}}
+	other := page
+	other.Name = "other"
+	clients := map[string]*http.Client{
+		"http":  {Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
+		"https": {Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: c.authority.Client(t, "dns.example")}},
+	}
+	served := func(scheme string) bool {
+		response, err := clients[scheme].Get(scheme + "://" + addr + "/page")
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}
+	oneBlock := func(body string) string { return ". {\n bind 127.0.0.1\n" + body + "\n answer x\n}\n" }
+	r := start(t, oneBlock("page"), Options{}, page, other)
+	for _, step := range []struct {
+		body  string
+		https bool
+	}{{"page", false}, {"page secure", true}, {"page secure\nother secure", true}, {"page", false}} {
+		if err := r.Reload(t.Context(), parse(t, oneBlock(step.body))); err != nil {
+			t.Fatal(err)
+		}
+		if served("https") != step.https || served("http") == step.https {
+			t.Errorf("%q: by TLS %v, in the clear %v", step.body, served("https"), served("http"))
+		}
+	}
+	err := r.Reload(t.Context(), parse(t, oneBlock("page secure\nother")))
+	if want := "Corefile:4: other: " + addr + " is served by page at Corefile:3, with another tls option or without one"; err == nil || err.Error() != want {
+		t.Errorf("error is\n%v\nwant\n%s", err, want)
 	}
 }

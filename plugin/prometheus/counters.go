@@ -36,9 +36,6 @@ func newCounters(env *plugin.Env) *counters {
 // ServeHTTP answers a scrape.
 func (c *counters) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.page.ServeHTTP(w, r) }
 
-// Same tells that all server blocks have one page.
-func (c *counters) Same(other http.Handler) bool { return other == http.Handler(c) }
-
 // series finds or makes the series of a zone on a listener.
 func (c *counters) series(at place, next string, shards int) *series {
 	c.mu.Lock()

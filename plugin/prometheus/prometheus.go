@@ -39,12 +39,14 @@ func build(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error)
 	}
 	var problems corefile.Errors
 	h := &Handler{env: env}
+	var secure *plugin.TLS
 	addr, err := line.Address("localhost:9153")
 	problems.Join(err)
 	problems.Join(line.Decode(
 		corefile.Flag("runtime_metrics", &h.runtime),
-		corefile.Func("tls", "tls FILE", 1, 1, func(o *corefile.Directive) error {
-			return o.Errorf("metrics are served without TLS; serve them on localhost:9153, behind a proxy that has TLS")
+		corefile.Func("tls", "tls FILE", 1, 1, func(o *corefile.Directive) (err error) {
+			secure, err = newTLS(env, o)
+			return err
 		}),
 	))
 	if err := problems.Err(); err != nil {
@@ -53,7 +55,7 @@ func build(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error)
 	if h.counters, err = plugin.Register(env.Metrics, newCounters(env)); err != nil {
 		return nil, line.Errorf("%v", err)
 	}
-	if err := env.Web.Handle(line.Pos, addr, path, h.counters); err != nil {
+	if err := env.Web.Handle(line.Pos, addr, path, page{h.counters, secure}); err != nil {
 		return nil, err
 	}
 	return h, nil

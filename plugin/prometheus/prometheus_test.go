@@ -425,7 +425,6 @@ func TestBuildErrors(t *testing.T) {
 	}{
 		{name: "twice", corefile: ". {\n prometheus\n prometheus\n}", want: "Corefile:3: prometheus: given twice in a server block; the first one is at Corefile:2"},
 		{name: "no port", corefile: ". {\n prometheus localhost\n}", want: `Corefile:2: prometheus: "localhost" is not an address; write HOST:PORT or :PORT`},
-		{name: "TLS", corefile: ". {\n prometheus {\n  tls web.yaml\n }\n}", want: "Corefile:3: tls: metrics are served without TLS; serve them on localhost:9153, behind a proxy that has TLS"},
 		{name: "an unknown option", corefile: ". {\n prometheus {\n  runtime\n }\n}", want: `Corefile:3: prometheus: unknown option "runtime" (known options: runtime_metrics, tls)`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

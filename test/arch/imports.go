@@ -50,6 +50,8 @@ func layers() []layer {
 			reason: "the forwarder is a directive: it reads the store, and no other directive"},
 		{folder: "plugin/view", ours: directive, modules: []string{dns, prometheus, "github.com/expr-lang/expr"},
 			reason: "the language of expressions is CoreDNS's, for the one directive that has expressions"},
+		{folder: "plugin/prometheus", ours: directive, modules: []string{dns, prometheus, "sigs.k8s.io/yaml"},
+			reason: "the file that its option tls names is YAML, as all of Prometheus's are"},
 		{folder: "plugin/*", ours: directive, modules: []string{dns, prometheus, sys, sync},
 			reason: "a directive never imports another: what they have in common belongs into plugin, wire or corefile"},
 		{folder: "cmd/nameplane", ours: []string{"server", "server/corefile", "plugin/standard", "cluster", "cluster/*"}, modules: []string{prometheus},
