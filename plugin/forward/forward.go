@@ -24,7 +24,7 @@ type forward struct {
 	total      time.Duration
 	concurrent atomic.Int64
 	excess     excess
-	sharing    sharing
+	sharing    *sharing
 	flights    flights
 	budget     budget
 	metrics    *metrics
@@ -34,7 +34,7 @@ type forward struct {
 
 // newForward makes a line of its settings. Its upstreams are set apart: see roster.
 func newForward(s *settings, log *slog.Logger, m *metrics, suspects chan<- *upstream) *forward {
-	f := &forward{settings: *s, order: newPolicy(s.policy), total: totalTime, metrics: m, log: log, suspects: suspects}
+	f := &forward{settings: *s, order: newPolicy(s.policy), total: totalTime, sharing: newSharing(), metrics: m, log: log, suspects: suspects}
 	f.excess = excess{log: log, max: s.maxConcurrent}
 	f.budget.tenths.Store(mostSaved)
 	f.upstreams.Store(new([]*upstream))
@@ -76,12 +76,13 @@ func (f *forward) serve(ctx context.Context, x *plugin.Exchange) error {
 
 // lead asks for x and those who join it.
 func (f *forward) lead(ctx context.Context, x *plugin.Exchange, e *shared, tcp bool) error {
-	deadline := time.Now().Add(f.total)
+	now := time.Now()
+	deadline := now.Add(f.total)
 	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
 		deadline = end
 	}
 	var (
-		t     = trip{forward: f, query: &x.Query, tcp: tcp, limit: x.Limit(), deadline: deadline}
+		t     = trip{forward: f, query: &x.Query, tcp: tcp, limit: x.Limit(), now: now, deadline: deadline}
 		reply *flight
 		err   = errGivenUp
 	)

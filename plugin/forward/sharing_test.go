@@ -2,6 +2,7 @@ package forward
 
 import (
 	"errors"
+	"hash/maphash"
 	"os"
 	"sync"
 	"testing"
@@ -137,7 +138,7 @@ func TestFailureIsShared(t *testing.T) {
 // A panic on the way must not leave others waiting.
 func TestGivenUp(t *testing.T) {
 	t.Parallel()
-	var s sharing
+	s := newSharing()
 	x := block.NewExchange(t, "www.example.org.", dns.TypeA)
 	first, leads := s.join(&x.Query, false)
 	second, follows := s.join(&x.Query, false)
@@ -148,5 +149,22 @@ func TestGivenUp(t *testing.T) {
 	<-second.done
 	if second.err != errGivenUp || len(s.open) != 0 {
 		t.Errorf("error %v, %d left", second.err, len(s.open))
+	}
+}
+
+// Two questions of one hash are two.
+func TestSameHash(t *testing.T) {
+	t.Parallel()
+	s := newSharing()
+	x, y := block.NewExchange(t, "www.example.org.", dns.TypeA), block.NewExchange(t, "mail.example.org.", dns.TypeA)
+	first, _ := s.join(&x.Query, false)
+	s.open[maphash.Bytes(s.seed, appendKey(nil, &y.Query, false))] = first // as if
+	second, leads := s.join(&y.Query, false)
+	if !leads || first == second {
+		t.Fatal("another question's exchange is shared")
+	}
+	second.end(nil, errGivenUp)
+	if len(s.open) != 2 {
+		t.Error("the end of one took the other off the list")
 	}
 }

@@ -23,9 +23,11 @@ type trip struct {
 	*forward
 	query    *wire.Query
 	tcp      bool
-	limit    int // bytes that the client takes by UDP
+	limit    int       // bytes that the client takes by UDP
+	now      time.Time // when it began, or made its last attempt
 	deadline time.Time
 
+	legs     [3]leg // of an attempt: to an upstream, to another one, by TCP
 	list     []*upstream
 	attempts int // that failed
 	most     int // of them; 0 for any number
@@ -47,8 +49,11 @@ func (t *trip) ask(ctx context.Context) (*flight, error) {
 		i := turn % len(t.list)
 		if i == 0 {
 			down = 0
-			if t.most == 0 && turn > 0 && !wait(ctx, pause) {
-				break
+			if t.most == 0 && turn > 0 {
+				if !wait(ctx, pause) {
+					break
+				}
+				t.now = time.Now()
 			}
 		}
 		u := t.list[i]
@@ -68,11 +73,13 @@ func (t *trip) ask(ctx context.Context) (*flight, error) {
 			others--
 			last = errNoHealthy
 			t.flights.put(f)
+			t.now = time.Now()
 			continue
 		case err == nil:
 			return f, nil
 		}
 		last = err
+		t.now = time.Now()
 		t.attempts++
 		if down == len(t.list) {
 			break
@@ -83,7 +90,7 @@ func (t *trip) ask(ctx context.Context) (*flight, error) {
 
 // goesOn tells whether there is another attempt.
 func (t *trip) goesOn(ctx context.Context) bool {
-	return len(t.list) > 0 && (t.most == 0 || t.attempts < t.most) && time.Now().Before(t.deadline) && ctx.Err() == nil
+	return len(t.list) > 0 && (t.most == 0 || t.attempts < t.most) && t.now.Before(t.deadline) && ctx.Err() == nil
 }
 
 // ordered is the policy's order, but those that did not answer lately, and are checked, come last: what is not known to
@@ -109,7 +116,8 @@ func (t *trip) attempt(u *upstream) (*flight, error) {
 	l := t.exchange(u, t.spare(u))
 	if f := l.flight; f.err == nil && f.truncated() && t.preferUDP && !l.tcp {
 		t.flights.put(f)
-		l = t.depart(l.upstream, true)
+		t.now = time.Now()
+		l = t.depart(&t.legs[2], l.upstream, true)
 		l.arrive()
 	}
 	if err := l.flight.err; err != nil {
@@ -121,7 +129,7 @@ func (t *trip) attempt(u *upstream) (*flight, error) {
 
 // exchange asks u, and spare as well when u takes longer than it uses to. The first good reply counts.
 func (t *trip) exchange(u, spare *upstream) *leg {
-	first := t.depart(u, t.tcp)
+	first := t.depart(&t.legs[0], u, t.tcp)
 	if spare == nil {
 		first.arrive()
 		return first
@@ -138,7 +146,8 @@ func (t *trip) exchange(u, spare *upstream) *leg {
 				return first
 			}
 			u.meter.hedged.Inc()
-			return t.race(first, t.depart(spare, t.tcp))
+			t.now = time.Now()
+			return t.race(first, t.depart(&t.legs[1], spare, t.tcp))
 		}
 	}
 	return first
@@ -180,9 +189,9 @@ type leg struct {
 	over   bool // the flight is its owner's again
 }
 
-func (t *trip) depart(u *upstream, tcp bool) *leg {
-	now := time.Now()
-	return &leg{upstream: u, flight: u.send(t.query, tcp, t.limit, now, t.deadline), tcp: tcp || u.tls, start: now}
+func (t *trip) depart(l *leg, u *upstream, tcp bool) *leg {
+	*l = leg{upstream: u, flight: u.send(t.query, tcp, t.limit, t.now, t.deadline), tcp: tcp || u.tls, start: t.now}
+	return l
 }
 
 // arrive waits for the end.
