@@ -22,8 +22,7 @@ type data struct {
 	Group  map[string]string // groups by number, and by name
 	Class  string
 	Type   string
-	Remote string         // the client's address
-	Var    map[string]any // always empty: expressions are not part of this build
+	Remote string // the client's address
 
 	x       *plugin.Exchange
 	message *dns.Msg // unpacked when it is needed
@@ -82,7 +81,7 @@ func (d *data) Meta(label string) string {
 }
 
 // labels are those of the metrics.
-func (d *data) labels() []string { return []string{d.x.Server, d.Zone, "", d.Class, d.Type} }
+func (d *data) labels() []string { return []string{d.x.Server, d.Zone, d.x.View, d.Class, d.Type} }
 
 // parseText makes a template of a record's text.
 func parseText(section, text string) (*texttemplate.Template, error) {

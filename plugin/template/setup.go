@@ -112,10 +112,11 @@ func (t *template) options() []corefile.Option {
 	}
 }
 
-// refused is an option of CoreDNS whose language this server does not speak.
+// refused is an option of CoreDNS that holds an expression. They are left to the directive view, which chooses a server
+// block's queries by them.
 func refused(name, form string) corefile.Option {
 	return corefile.Func(name, form, 0, -1, func(o *corefile.Directive) error {
-		return o.Errorf("expressions are not part of this server: use the groups of match, or another server block for what is left out")
+		return o.Errorf("expressions are only understood by view: choose queries by that in a server block of their own, and make records of the groups of match")
 	}).Repeated()
 }
 

@@ -292,6 +292,8 @@ func TestBuild(t *testing.T) {
 		{name: "rcode", line: "template IN A {\nrcode NXDOMIAN\n}", err: `Corefile:3: rcode: "NXDOMIAN" is not a response code; did you mean "NXDOMAIN"?`},
 		{name: "ederror", line: "template IN A {\nederror 65536\n}", err: `Corefile:3: ederror: "65536" is not the code of an extended error`},
 		{name: "ederror with too much", line: "template IN A {\nederror 1 a b\n}", err: `ederror: wants 1 to 2 arguments, but has 3`},
+		{name: "var", line: "template IN A {\nvar ip replace(group('ip'), '-', '.')\n}", err: "Corefile:3: var: expressions are only understood by view"},
+		{name: "expr", line: "template IN A {\nexpr true\n}", err: "Corefile:3: expr: expressions are only understood by view"},
 		{name: "unknown", line: "template IN A {\nanwser x\n}", err: `Corefile:3: template: unknown option "anwser"; did you mean "answer"?`},
 		{name: "all at once", line: "template IN A {\nmatch (\nrcode x\n}", err: "Corefile:4: rcode:"},
 	} {
