@@ -152,7 +152,13 @@ func TestMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	x := block.NewExchange(t, "example.com.", dns.TypeA)
+	x.View = "inside"
+	if err := block.Serve(x, h, block.Reply(dns.RcodeSuccess)); err != nil {
+		t.Fatal(err)
+	}
 	want := map[string]float64{
+		`coredns_acl_allowed_requests_total{server="dns://:53",view="inside"}`:                1,
 		`coredns_acl_allowed_requests_total{server="dns://:53",view=""}`:                      2,
 		`coredns_acl_blocked_requests_total{server="dns://:53",view="",zone="example.org."}`:  1,
 		`coredns_acl_filtered_requests_total{server="dns://:53",view="",zone="example.org."}`: 2,

@@ -1,6 +1,10 @@
 package acl
 
 import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nameplane/nameplane/plugin"
@@ -11,11 +15,17 @@ import (
 type metrics struct {
 	allowed                    *prometheus.CounterVec
 	blocked, filtered, dropped *prometheus.CounterVec
-	onServer                   map[string]prometheus.Counter // of allowed, in blocks without a view: found without allocation
+
+	mu     sync.Mutex
+	passed atomic.Pointer[map[place]prometheus.Counter] // of allowed: found without allocation; copied when one is added
 }
 
+// place is where a query came in.
+type place struct{ server, view string }
+
 func newMetrics(env *plugin.Env) (*metrics, error) {
-	m := &metrics{onServer: map[string]prometheus.Counter{}}
+	m := &metrics{}
+	m.passed.Store(&map[place]prometheus.Counter{})
 	for _, c := range []struct {
 		into   **prometheus.CounterVec
 		name   string
@@ -35,18 +45,27 @@ func newMetrics(env *plugin.Env) (*metrics, error) {
 			return nil, err
 		}
 	}
-	for _, server := range env.Servers {
-		m.onServer[server] = m.allowed.WithLabelValues(server, "")
-	}
 	return m, nil
 }
 
 func (m *metrics) allow(x *plugin.Exchange) {
-	if c, ok := m.onServer[x.Server]; ok && x.View == "" {
-		c.Inc()
-		return
+	at := place{x.Server, x.View}
+	c, ok := (*m.passed.Load())[at]
+	if !ok {
+		c = m.add(at)
 	}
-	m.allowed.WithLabelValues(x.Server, x.View).Inc()
+	c.Inc()
+}
+
+// add makes the counter of a place, for its first query.
+func (m *metrics) add(at place) prometheus.Counter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.allowed.WithLabelValues(at.server, at.view)
+	more := maps.Clone(*m.passed.Load())
+	more[at] = c
+	m.passed.Store(&more)
+	return c
 }
 
 func (m *metrics) deny(act action, x *plugin.Exchange, zone wire.Name) {
