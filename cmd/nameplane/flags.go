@@ -17,6 +17,8 @@ type flags struct {
 	plugins bool
 	quiet   bool
 	version bool
+	format  string // of the log: "text" or "json"
+	wrapper wrapperFlags
 }
 
 // parseFlags reads the command line. What is wrong with it is printed already.
@@ -31,6 +33,8 @@ func parseFlags(args []string, stderr io.Writer) (*flags, error) {
 	set.BoolVar(&f.plugins, "plugins", false, "list the directives and exit")
 	set.BoolVar(&f.quiet, "quiet", false, "print nothing at the start")
 	set.BoolVar(&f.version, "version", false, "print the version and exit")
+	set.StringVar(&f.format, "log-format", "text", "form of the log, \"text\" or \"json\"")
+	f.wrapper.define(set)
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
@@ -40,6 +44,8 @@ func parseFlags(args []string, stderr io.Writer) (*flags, error) {
 		err = fmt.Errorf("extra command line arguments: %q", set.Args())
 	case f.port > 65535:
 		err = errors.New("-dns.port: a number from 0 to 65535 is wanted")
+	case f.format != "text" && f.format != "json":
+		err = fmt.Errorf("-log-format: %q is neither text nor json", f.format)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,6 +56,9 @@ func TestCommandLine(t *testing.T) {
 		{name: "unknown flag", args: []string{"-frobnicate"}, code: 2, stderr: `not defined: -frobnicate`},
 		{name: "extra argument", args: []string{"-quiet", "Corefile"}, code: 2, stderr: `^extra command line arguments: \["Corefile"\]\n$`},
 		{name: "port out of range", args: []string{"-p", "65536"}, code: 2, stderr: `^-dns.port: a number from 0 to 65535 is wanted\n$`},
+		{name: "form of the log", args: []string{"-log-format", "xml"}, code: 2, stderr: `^-log-format: "xml" is neither text nor json\n$`},
+		{name: "NodeLocal's flags", args: []string{"-localip", "169.254.20.10,10.96.0.10", "-conf", filepath.Join(dir, "none"), "-upstreamsvc", "kube-dns-upstream", "-setupiptables=false"},
+			code: 1, stdout: `^\[WARNING\] without effect: -localip, -setupiptables, -upstreamsvc; `, stderr: `^-conf: open `},
 		{name: "no such file", args: []string{"-conf", filepath.Join(dir, "none")}, code: 1, stderr: `^-conf: open .*none: no such file`},
 		{name: "all that is wrong", args: []string{"-conf", bad}, code: 1, stderr: `Corefile:2: unknown directive "whoamy"; did you mean "whoami"\?\n.*Corefile:4: key "grpc://a": .* not built yet`},
 		{name: "standard input", args: []string{"-conf", "stdin"}, stdin: ".:99999 {\n}", code: 1, stderr: `^stdin:1: key ".:99999"`},
@@ -263,4 +267,29 @@ func TestLoop(t *testing.T) {
 	}
 	send(t, syscall.SIGTERM)
 	p.end(exitOK)
+}
+
+// -log-format json prints an object a line, from the first one on.
+func TestJSON(t *testing.T) {
+	p := launch(t, ". {\n bind 127.0.0.1\n whoami\n log\n health 127.0.0.1:0 {\n  lameduck 1ms\n }\n}\n", "-conf", "stdin", "-p", "0", "-log-format", "json")
+	port := p.await(`"msg":"\.:(\d+) on 127\.0\.0\.1"}\n(?s:.*)"msg":"Nameplane-`)
+	ask(t, port, "a.example.")
+	send(t, syscall.SIGTERM)
+	p.end(exitOK)
+	type record struct{ Level, Msg, Plugin string }
+	want := map[string]bool{"draining": false, "lameduck of health": false, "a query": false}
+	for line := range strings.Lines(p.stdout.String()) {
+		var r record
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Level != "INFO" {
+			t.Errorf("%v: %q", err, line)
+		}
+		want["draining"] = want["draining"] || r.Msg == "draining" && r.Plugin == ""
+		want["lameduck of health"] = want["lameduck of health"] || strings.Contains(r.Msg, "lameduck") && r.Plugin == "health"
+		want["a query"] = want["a query"] || strings.Contains(r.Msg, `"A IN a.example. udp `)
+	}
+	for what, said := range want {
+		if !said {
+			t.Errorf("%s is not told of in\n%s", what, p.stdout.String())
+		}
+	}
 }

@@ -43,7 +43,9 @@ func serve(f *flags, stdin io.Reader, stdout, stderr io.Writer) int {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	srv, err := assemble(ctx, f, stdin, stdout)
+	says := newSpeech(f, stdout)
+	f.wrapper.warn(says.log)
+	srv, err := assemble(ctx, f, stdin, says)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure
@@ -62,9 +64,7 @@ func serve(f *flags, stdin io.Reader, stdout, stderr io.Writer) int {
 		select {
 		case <-started:
 			started = nil
-			if !f.quiet {
-				printVersion(stdout)
-			}
+			printVersion(says.start)
 		case <-reloads:
 			srv.Refresh()
 		case <-signals:
@@ -83,7 +83,7 @@ func serve(f *flags, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 // assemble makes the server that the command line and the Corefile describe.
-func assemble(ctx context.Context, f *flags, stdin io.Reader, stdout io.Writer) (*server.Server, error) {
+func assemble(ctx context.Context, f *flags, stdin io.Reader, says *speech) (*server.Server, error) {
 	file, err := readCorefile(f.conf, stdin)
 	if err != nil {
 		return nil, err
@@ -94,16 +94,12 @@ func assemble(ctx context.Context, f *flags, stdin io.Reader, stdout io.Writer) 
 			return nil, err
 		}
 	}
-	level := new(slog.LevelVar)
-	log := slog.New(newLineHandler(stdout, level))
+	log := says.log
 	registry := prometheus.NewRegistry()
 	pool := cluster.NewPool(opener(log), log.WithGroup("plugin/kubernetes"))
 	registry.MustRegister(storeMetrics{pool})
 	options := server.Options{
-		Specs: standard.List(pool), Port: port, Version: version(), Log: log, Level: level, Metrics: registry,
-	}
-	if !f.quiet {
-		options.Out = stdout
+		Specs: standard.List(pool), Port: port, Version: version(), Log: log, Level: says.level, Out: says.start, Metrics: registry,
 	}
 	if f.conf != standardInput {
 		options.Load = func() (*corefile.File, error) { return readCorefile(f.conf, stdin) }
