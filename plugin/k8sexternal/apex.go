@@ -13,13 +13,17 @@ const (
 	mailbox    = "\x0ahostmaster"
 )
 
-// soa appends the zone's start of authority. With endpoints among the answers every change in the cluster counts.
-func (l *lookup) soa() {
-	store := l.h.cluster.Store()
-	serial := store.ExternalSerial()
-	if l.h.headless {
-		serial = max(serial, store.Serial())
+// serial is that of the last change. With endpoints among the answers every one in the cluster counts.
+func (h *Handler) serial() uint32 {
+	store := h.cluster.Store()
+	if h.headless {
+		return max(store.ExternalSerial(), store.Serial())
 	}
+	return store.ExternalSerial()
+}
+
+// soa appends the zone's start of authority.
+func (l *lookup) soa() {
 	r, zone := l.r, l.q.ZoneRef(l.zone)
 	r.Open(zone, dns.TypeSOA, l.h.ttl)
 	for _, label := range [...]string{nameServer, mailbox} {
@@ -27,7 +31,7 @@ func (l *lookup) soa() {
 		l.apexLabel()
 		r.Pointer(zone)
 	}
-	for _, v := range [...]uint32{serial, 7200, 1800, 86400, l.h.ttl} { // refresh, retry, expire, minimum
+	for _, v := range [...]uint32{l.h.serial(), 7200, 1800, 86400, l.h.ttl} { // refresh, retry, expire, minimum
 		r.Uint32(v)
 	}
 	r.Close()
