@@ -150,3 +150,32 @@ func TestReplyOnlyAnswers(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// FuzzEDNSOption: whatever the options are, what is found is what miekg/dns finds, and setting one leaves one.
+func FuzzEDNSOption(f *testing.F) {
+	f.Add([]byte{0, 10, 0, 1, 9, 0, 3, 0, 2, 'a', 'b'}, uint16(3))
+	f.Add([]byte{0, 3, 0, 9, 'a'}, uint16(3))
+	f.Add([]byte{0, 3, 0}, uint16(10))
+	f.Fuzz(func(t *testing.T, options []byte, code uint16) {
+		data, ok := (&EDNS{Options: options}).Option(code)
+		record := append([]byte{0, 0, 41, 0, 0, 0, 0, 0, 0, byte(len(options) >> 8), byte(len(options))}, options...)
+		rr, _, err := dns.UnpackRR(record, 0)
+		if opt, isOPT := rr.(*dns.OPT); err == nil && isOPT && len(options) <= dns.MaxMsgSize {
+			found := false
+			for _, o := range opt.Option {
+				found = found || o.Option() == code
+			}
+			if found != ok {
+				t.Errorf("found %v, miekg/dns says %v: %x", ok, found, options)
+			}
+		}
+		if len(data) > len(options) {
+			t.Errorf("%d bytes of data in %d", len(data), len(options))
+		}
+		r := Reply{options: options}
+		r.SetOption(code, []byte("new"))
+		if data, ok := (&EDNS{Options: r.options}).Option(code); err == nil && (!ok || string(data) != "new") {
+			t.Errorf("option is %q, %v after it was set: %x", data, ok, r.options)
+		}
+	})
+}
