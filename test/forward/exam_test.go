@@ -2,7 +2,9 @@ package forward
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -163,18 +165,28 @@ func TestForward(t *testing.T) {
 	}
 	close(work)
 	workers.Wait()
+	if differences.answered < asked/3 {
+		t.Errorf("only %d of %d questions had an answer: the upstreams were not reached", differences.answered, asked)
+	}
 	t.Logf("%d questions about %d sets of options; declared differences: %v", asked, len(all), differences.by)
 }
 
-// tally counts declared differences by their reasons.
+// tally counts replies with records, and declared differences by their reasons.
 type tally struct {
-	mu sync.Mutex
-	by map[string]int
+	mu       sync.Mutex
+	answered int
+	by       map[string]int
 }
 
-func (t *tally) add(reason string) {
+func (t *tally) add(m *dns.Msg, reason string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(m.Answer) > 0 {
+		t.answered++
+	}
+	if reason == "" {
+		return
+	}
 	if t.by == nil {
 		t.by = map[string]int{}
 	}
@@ -201,8 +213,9 @@ func examine(t *testing.T, q question, theirs, ours string, differences *tally) 
 	a, b := view(replies[0]), view(replies[1])
 	switch reason := declared(label, replies[0], replies[1]); {
 	case a == b:
+		differences.add(replies[1], "")
 	case reason != "":
-		differences.add(reason)
+		differences.add(replies[1], reason)
 	default:
 		t.Errorf("%s:\ncoredns:   %s\nnameplane: %s", q, a, b)
 	}
@@ -230,4 +243,41 @@ func view(m *dns.Msg) string {
 		text += fmt.Sprintf(" %d%q", len(lines), lines)
 	}
 	return text
+}
+
+// TestErrorLog: what the directive errors prints of failed forwards reads the same.
+func TestErrorLog(t *testing.T) {
+	peer.E2E(t)
+	u := Serve(t, 1)
+	dead, err := peer.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf(". {\nbind 127.0.0.1\nerrors\nforward . %s {\nread_timeout 100ms\n}\n}\ndead.test {\nbind 127.0.0.1\nerrors\nforward . 127.0.0.1:%d\n}\n", u.Addr, dead[0])
+	for name, bin := range map[string]string{"coredns": peer.CoreDNS(t), "nameplane": peer.Nameplane(t)} {
+		address, process := peer.StartServer(t, bin, text)
+		for _, q := range []question{
+			{name: "Silent.Example.org.", qtype: dns.TypeA, proto: "udp"}, {name: "silent.example.org.", qtype: dns.TypeAAAA, proto: "tcp"},
+			{name: "www.dead.test.", qtype: dns.TypeA, proto: "udp"}, {name: "www.dead.test.", qtype: dns.TypeMX, proto: "tcp"},
+		} {
+			client := dns.Client{Net: q.proto, Timeout: 8 * time.Second}
+			if m, _, err := client.Exchange(q.msg(), address); err != nil || m.Rcode != dns.RcodeServerFailure {
+				t.Fatalf("%s: %v, %v", name, m, err)
+			}
+		}
+		for _, want := range []string{
+			`(?m)^\[ERROR\] plugin/errors: 2 silent\.example\.org\. A: read udp 127\.0\.0\.1:\d+->` + u.Addr + `: i/o timeout$`,
+			`(?m)^\[ERROR\] plugin/errors: 2 silent\.example\.org\. AAAA: read tcp 127\.0\.0\.1:\d+->` + u.Addr + `: i/o timeout$`,
+			`(?m)^\[ERROR\] plugin/errors: 2 www\.dead\.test\. A: (read|write) udp 127\.0\.0\.1:\d+->127\.0\.0\.1:\d+: (read|write): connection refused$`,
+			`(?m)^\[ERROR\] plugin/errors: 2 www\.dead\.test\. MX: dial tcp 127\.0\.0\.1:\d+: connect: connection refused$`,
+		} {
+			log, err := os.ReadFile(process.Log())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !regexp.MustCompile(want).Match(log) {
+				t.Errorf("%s: the log has no line %s:\n%s", name, want, log)
+			}
+		}
+	}
 }

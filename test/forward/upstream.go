@@ -97,7 +97,11 @@ func misdeeds(good []byte) map[string]func(udp bool) [][]byte {
 	one := func(packet []byte) func(bool) [][]byte { return func(bool) [][]byte { return [][]byte{packet} } }
 	changed := func(change func(p []byte) []byte) []byte { return change(slices.Clone(good)) }
 	return map[string]func(udp bool) [][]byte{
-		"silent":  func(bool) [][]byte { return [][]byte{} },
+		"silent": func(bool) [][]byte { return [][]byte{} },
+		"late": func(bool) [][]byte {
+			<-time.After(readTimeout * 3 / 2)
+			return [][]byte{good}
+		},
 		"noise":   one([]byte("this is not a DNS message, and far from it")),
 		"otherid": one(changed(func(p []byte) []byte { p[0] ^= 0x55; return p })),
 		"echo":    one(changed(func(p []byte) []byte { p[2] &^= 0x80; return p })),
