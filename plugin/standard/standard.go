@@ -19,6 +19,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/debug"
 	"github.com/nameplane/nameplane/plugin/dns64"
 	"github.com/nameplane/nameplane/plugin/errors"
+	"github.com/nameplane/nameplane/plugin/file"
 	"github.com/nameplane/nameplane/plugin/forward"
 	"github.com/nameplane/nameplane/plugin/header"
 	"github.com/nameplane/nameplane/plugin/health"
@@ -41,6 +42,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/template"
 	"github.com/nameplane/nameplane/plugin/timeouts"
 	"github.com/nameplane/nameplane/plugin/tls"
+	"github.com/nameplane/nameplane/plugin/transfer"
 	"github.com/nameplane/nameplane/plugin/view"
 	"github.com/nameplane/nameplane/plugin/whoami"
 )
@@ -76,9 +78,11 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		tls.Spec(),
 		minimal.Spec(),
 		template.Spec(),
+		transfer.Spec(),
 		hosts.Spec(),
 		k8sexternal.Spec(),
 		kubernetes.Spec(pool),
+		file.Spec(),
 		loop.Spec(),
 		forward.Spec(),
 		whoami.Spec(),
