@@ -42,6 +42,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/template"
 	"github.com/nameplane/nameplane/plugin/timeouts"
 	"github.com/nameplane/nameplane/plugin/tls"
+	"github.com/nameplane/nameplane/plugin/trace"
 	"github.com/nameplane/nameplane/plugin/transfer"
 	"github.com/nameplane/nameplane/plugin/view"
 	"github.com/nameplane/nameplane/plugin/whoami"
@@ -59,6 +60,7 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		bufsize.Spec(),
 		bind.Spec(),
 		debug.Spec(),
+		trace.Spec(),
 		ready.Spec(),
 		health.Spec(),
 		pprof.Spec(),
