@@ -1,7 +1,6 @@
 package acl
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -53,20 +52,8 @@ func newRule(env *plugin.Env, line *corefile.Directive) (r rule, err error) {
 			return err
 		}).Repeated())
 	}
-	problems.Join(lowered(line).Decode(options...))
+	problems.Join(line.AnyCase().Decode(options...))
 	return r, problems.Err()
-}
-
-// lowered is the directive with its options in lower case: CoreDNS takes them in any.
-func lowered(line *corefile.Directive) *corefile.Directive {
-	copied := *line
-	copied.Body = slices.Clone(line.Body)
-	for i, o := range copied.Body {
-		option := *o
-		option.Name = strings.ToLower(o.Name)
-		copied.Body[i] = &option
-	}
-	return &copied
 }
 
 // newPolicy reads the sections of a line, each a keyword and its words. A line without a section of a kind is for all.

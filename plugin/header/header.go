@@ -8,7 +8,6 @@ package header
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/nameplane/nameplane/plugin"
@@ -40,7 +39,7 @@ func build(_ *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error) {
 	if len(line.Body) == 0 {
 		problems.Join(line.Errorf("has no rule; write %q in { }", "query|response "+form))
 	}
-	problems.Join(lowered(line).Decode(
+	problems.Join(line.AnyCase().Decode(
 		corefile.Func("query", "query "+form, 2, -1, h.query.decode).Repeated(),
 		corefile.Func("response", "response "+form, 2, -1, h.response.decode).Repeated(),
 	))
@@ -48,18 +47,6 @@ func build(_ *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error) {
 		return nil, err
 	}
 	return &h, nil
-}
-
-// lowered is the directive with its options in lower case: CoreDNS takes them in any.
-func lowered(line *corefile.Directive) *corefile.Directive {
-	copied := *line
-	copied.Body = slices.Clone(line.Body)
-	for i, o := range copied.Body {
-		option := *o
-		option.Name = strings.ToLower(o.Name)
-		copied.Body[i] = &option
-	}
-	return &copied
 }
 
 // change is what becomes of flags.

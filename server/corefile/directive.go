@@ -56,6 +56,18 @@ func (o Option) decode(line *Directive) error {
 	return o.Decode(line)
 }
 
+// AnyCase returns d with the names of its options in lower case, for a directive whose options may be written in any.
+func (d *Directive) AnyCase() *Directive {
+	lowered := *d
+	lowered.Body = slices.Clone(d.Body)
+	for i, line := range lowered.Body {
+		option := *line
+		option.Name = strings.ToLower(line.Name)
+		lowered.Body[i] = &option
+	}
+	return &lowered
+}
+
 // Only returns the line of a directive that may stand in a server block only once.
 func Only(lines []*Directive) (*Directive, error) {
 	if len(lines) > 1 {

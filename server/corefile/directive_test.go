@@ -102,3 +102,18 @@ func TestOnly(t *testing.T) {
 		t.Errorf("error is %v, want %s", err, want)
 	}
 }
+
+func TestAnyCase(t *testing.T) {
+	t.Parallel()
+	d := &Directive{Name: "acl", Body: []*Directive{{Name: "ALLOW", Args: []Token{{Text: "Net"}}}, {Name: "block"}}}
+	got := d.AnyCase()
+	if got.Name != "acl" || got.Body[0].Name != "allow" || got.Body[0].Args[0].Text != "Net" || got.Body[1].Name != "block" {
+		t.Errorf("%+v %+v", got, got.Body[0])
+	}
+	if d.Body[0].Name != "ALLOW" {
+		t.Error("the original was changed")
+	}
+	if bare := (&Directive{Name: "acl"}).AnyCase(); bare.Body != nil {
+		t.Error("a directive without a body has got one")
+	}
+}
