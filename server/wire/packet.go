@@ -16,7 +16,8 @@ var ErrMismatch = errors.New("the packet does not answer the question")
 // count, and packet is not kept. ErrMismatch, or that it is malformed, leaves r empty.
 //
 // Records of the ordinary types are taken as they stand once every name of theirs was followed to its end. Everything
-// else is unpacked by miekg/dns and packed anew, so that what is malformed is what that library says.
+// else is unpacked by miekg/dns and packed anew, so that what is malformed is what that library says. So is a packet
+// without compression that may be too large for a client by UDP: servers send such by TCP, CoreDNS for one.
 func (r *Reply) SetPacket(q *Query, packet []byte) error {
 	r.Reset()
 	if !q.AnsweredBy(packet) {
@@ -28,7 +29,7 @@ func (r *Reply) SetPacket(q *Query, packet []byte) error {
 	binary.BigEndian.PutUint16(r.buf, q.ID())
 	bits := binary.BigEndian.Uint16(packet[2:])
 	r.bits, r.rcode = bits&^0xf, int(bits&0xf)
-	if r.adopt() {
+	if r.adopt() && (len(packet) <= dns.MinMsgSize || !r.loose()) {
 		r.state = made
 		return nil
 	}
@@ -85,6 +86,16 @@ func (r *Reply) adopt() bool {
 	}
 	r.buf = r.buf[:at]
 	return r.takeOPT()
+}
+
+// loose tells whether a record spells the question's name out, where two bytes would have done (RFC 1035, section 4.1.4).
+func (r *Reply) loose() bool {
+	for _, at := range r.records {
+		if r.buf[at] < 0xc0 && r.SameNames(QuestionName, Ref(at)) {
+			return true
+		}
+	}
+	return false
 }
 
 // takeOPT takes the OPT record off the reply's end; one that stands elsewhere is left to miekg/dns.
