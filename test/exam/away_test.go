@@ -27,7 +27,7 @@ func away() corefile {
 		falls: []string{"in-addr.arpa.", "ip6.arpa."}, relays: true,
 		text: `. {
 	bind 127.0.0.1
-	ready 127.0.0.1:{READY}
+	ready {READY}
 	kubernetes cluster.local in-addr.arpa ip6.arpa {
 		` + source + `
 		startup_timeout 1s

@@ -176,7 +176,7 @@ func TestConvergence(t *testing.T) {
 	old, young := world.New(seed), world.New(seed+1)
 	r := newRoom(t, seed)
 	r.cluster.Load(t, undisputed(old.Objects())...)
-	c := corefiles()[2]
+	c := corefileOf("verified")
 	s := r.start(t, &c, nil)
 	empty(t, r.cluster.Client())
 	r.cluster.Load(t, undisputed(young.Objects())...)

@@ -10,8 +10,8 @@ import (
 
 // view is how closely two replies are compared.
 type view struct {
-	// cached leaves TTLs, AA and the case of names out: a cache makes them depend on who asked what before.
-	cached bool
+	// ttls leaves TTLs out, and the case of names: a cache makes them depend on who asked what before.
+	ttls bool
 	// fold leaves the case of names out.
 	fold bool
 }
@@ -28,7 +28,7 @@ func (v view) compare(theirs, ours *dns.Msg) []string {
 	differ("id", a.Id == b.Id)
 	differ("qr", a.Response == b.Response)
 	differ("opcode", a.Opcode == b.Opcode)
-	differ("aa", a.Authoritative == b.Authoritative || v.cached)
+	differ("aa", a.Authoritative == b.Authoritative)
 	differ("tc", a.Truncated == b.Truncated)
 	differ("rd", a.RecursionDesired == b.RecursionDesired)
 	differ("ra", a.RecursionAvailable == b.RecursionAvailable)
@@ -54,7 +54,7 @@ func (v view) question(m *dns.Msg) string {
 }
 
 func (v view) name(s string) string {
-	if v.fold || v.cached {
+	if v.fold || v.ttls {
 		return strings.ToLower(s)
 	}
 	return s
@@ -86,14 +86,11 @@ func (v view) record(rr dns.RR) string {
 	rr = dns.Copy(rr)
 	if soa, ok := rr.(*dns.SOA); ok {
 		soa.Serial = 0
-		if v.cached {
-			soa.Minttl = 0
-		}
 	}
 	if srv, ok := rr.(*dns.SRV); ok && srv.Target == "." {
 		srv.Port = 0
 	}
-	if v.cached {
+	if v.ttls {
 		rr.Header().Ttl = 0
 	}
 	return v.name(rr.String())

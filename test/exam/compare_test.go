@@ -3,7 +3,6 @@ package exam
 import (
 	"net"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,24 +112,6 @@ func negativeReply(question *dns.Msg, rcode int) *dns.Msg {
 	m.Authoritative = true
 	m.Ns = []dns.RR{&dns.SOA{Hdr: dns.RR_Header{Name: world.Zone, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 5}, Ns: "ns.dns." + world.Zone, Mbox: "hostmaster." + world.Zone}}
 	return m
-}
-
-func TestWithoutCache(t *testing.T) {
-	t.Parallel()
-	text := withoutCache(stock + "x {\n\tcache\n\tcache 30\n\twhoami\n}\n")
-	for _, word := range []string{"cache", "loop\n", "reload", "disable", "denial"} {
-		if strings.Contains(text, word) {
-			t.Errorf("still has %q:\n%s", word, text)
-		}
-	}
-	for _, word := range []string{"loadbalance", "forward . {UPSTREAM}", "whoami", "ttl 30"} {
-		if !strings.Contains(text, word) {
-			t.Errorf("has lost %q:\n%s", word, text)
-		}
-	}
-	if a, b := strings.Count(text, "{"), strings.Count(text, "}"); a != b {
-		t.Errorf("%d opening and %d closing braces:\n%s", a, b, text)
-	}
 }
 
 func TestSameSeedSamePackets(t *testing.T) {

@@ -1,20 +1,28 @@
 package exam
 
 import (
-	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/nameplane/nameplane/test/stock"
 	"github.com/nameplane/nameplane/test/world"
 )
 
 // corefile is a configuration that both servers run with.
 type corefile struct {
 	name string
-	text string // with placeholders, see fill
-	// cache tells that CoreDNS runs the text as it stands, with "cache", of which Nameplane has none.
-	cache bool
+	text string // with placeholders, see room.values
+	// vendor is whose Corefile it is, in the place of text.
+	vendor *stock.Corefile
+	// cached tells that a cache stands before all.
+	cached bool
+	// relayed tells that the cluster's names are asked of another server: nothing may differ but what the cache does.
+	relayed bool
+	// also are names that mean something under this Corefile, and in no world.
+	also []string
+	live []string // those of them that stand for names of the cluster
 
 	zone    string                       // cluster zone of the kubernetes directive
 	reverse []string                     // its reverse zones
@@ -27,7 +35,13 @@ type corefile struct {
 	unsynced bool
 }
 
-const source = "kubeconfig {KUBECONFIG}\n"
+// corefileOf is the one of a name.
+func corefileOf(name string) corefile {
+	all := corefiles()
+	return all[slices.IndexFunc(all, func(c corefile) bool { return c.name == name })]
+}
+
+const source = "{KUBECONFIG}\n"
 
 func corefiles() []corefile {
 	all := append(stockCorefiles(), optionCorefiles()...)
@@ -40,42 +54,33 @@ func corefiles() []corefile {
 	return all
 }
 
-// stock is what kubeadm installs; addresses are loopback's.
-const stock = `.:{PORT} {
-	bind 127.0.0.1
-	errors
-	health 127.0.0.1:{HEALTH} {
-		lameduck 5s
-	}
-	ready 127.0.0.1:{READY}
-	kubernetes cluster.local in-addr.arpa ip6.arpa {
-		` + source + `
-		pods insecure
-		fallthrough in-addr.arpa ip6.arpa
-		ttl 30
-	}
-	prometheus 127.0.0.1:{METRICS}
-	forward . {UPSTREAM} {
-		max_concurrent 1000
-	}
-	cache 30 {
-		disable success cluster.local
-		disable denial cluster.local
-	}
-	loop
-	reload
-	loadbalance
-}
-`
-
+// stockCorefiles are those that clusters are installed with, see package stock.
 func stockCorefiles() []corefile {
-	kubeadm := corefile{
-		name: "kubeadm", text: withoutCache(stock), pods: "insecure",
-		falls: []string{"in-addr.arpa.", "ip6.arpa."}, relays: true,
+	var all []corefile
+	for _, vendor := range stock.Corefiles() {
+		all = append(all, corefile{
+			name: vendor.Name, vendor: &vendor, cached: true, relayed: vendor.Name == "nodelocal", also: alsoNamed(vendor.Name), live: []string{"apps.example."},
+			pods: "insecure", falls: []string{"in-addr.arpa.", "ip6.arpa."}, relays: true,
+		})
 	}
-	cached := kubeadm
-	cached.name, cached.text, cached.cache = "kubeadm-with-cache", stock, true
-	return []corefile{kubeadm, cached}
+	return all
+}
+
+// alsoNamed are names of the files beside a vendor's Corefile, and some that are not in there.
+func alsoNamed(vendor string) []string {
+	switch vendor {
+	case "kops":
+		return []string{"api.internal.example.k8s.local.", "kops-controller.internal.example.k8s.local.", "missing.k8s.local.", "k8s.local.",
+			"10.32.20.172.in-addr.arpa.", "11.64.20.172.in-addr.arpa.", "localhost."}
+	case "k3s":
+		return []string{"server-0.", "agent-0.", "agent-1.nodes.example.", "registry.nodes.example.", "agent-2.", "12.1.168.192.in-addr.arpa.",
+			"1.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.", "corp.example.net.", "www.corp.example.net.", "alias.corp.example.net."}
+	case "aks":
+		return []string{"one.onprem.example.", "two.onprem.example.", "three.onprem.example.", "1.0.0.10.in-addr.arpa.", "kubernetes.apps.example.",
+			"missing.apps.example.", "internal.cloudapp.net.", "a.b.c.internal.cloudapp.net.", "a.b.c.d.internal.cloudapp.net.", "a.b.c.d.e.internal.cloudapp.net.",
+			"reddog.microsoft.com.", "x.reddog.microsoft.com.", "puglife.example.org.", "missing.puglife.example.org.", "many.puglife.example.org."}
+	}
+	return nil
 }
 
 func optionCorefiles() []corefile {
@@ -96,7 +101,11 @@ func optionCorefiles() []corefile {
 	relay := func(options string) string {
 		return ". {\nbind 127.0.0.1\nerrors\nloadbalance\nkubernetes cluster.local" + reverse + "{\n" + source + options + "\n}\nforward . {UPSTREAM}\n}\n"
 	}
+	cached := func(options string) string {
+		return strings.Replace(relay(options), "loadbalance\n", "loadbalance\ncache 30\n", 1)
+	}
 	return []corefile{
+		{name: "ttl-0-cached", text: cached("pods verified\nttl 0"), cached: true, pods: "verified", relays: true},
 		{name: "verified", text: block("pods verified\nttl 3600"), pods: "verified"},
 		{name: "pod-names", text: strings.Replace(block("pods disabled\nendpoint_pod_names"), ".", "cluster.local in-addr.arpa ip6.arpa", 1)},
 		{name: "noendpoints", text: relay("noendpoints"), relays: true},
@@ -162,8 +171,3 @@ const ports = `cluster.local in-addr.arpa . {
 	forward . {UPSTREAM}
 }
 `
-
-var later = regexp.MustCompile(`(?m)^\s*(loop|reload)\n|^\s*cache[^\n{]*\{[^}]*\}\n|^\s*cache[^\n{]*\n`)
-
-// withoutCache leaves out the directives that Nameplane does not have yet: cache, loop and reload.
-func withoutCache(text string) string { return later.ReplaceAllString(text, "") }

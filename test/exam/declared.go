@@ -25,8 +25,8 @@ type difference struct {
 // whole condition holds, or "" when none does. The others of the table cannot show in a reply to a single question under
 // these Corefiles, and D14 is none any more: since CoreDNS 1.15 a verified pod goes by all its addresses.
 func declared(d *difference) string {
-	if len(d.question.Question) != 1 {
-		return ""
+	if len(d.question.Question) != 1 || d.corefile.relayed {
+		return d.inCache()
 	}
 	for _, rule := range []struct {
 		name  string
@@ -44,7 +44,7 @@ func declared(d *difference) string {
 			return rule.name
 		}
 	}
-	return ""
+	return d.inCache()
 }
 
 func (d *difference) name() string  { return strings.ToLower(d.question.Question[0].Name) }
@@ -69,7 +69,7 @@ func (d *difference) only(parts ...string) bool {
 	return true
 }
 
-func (d *difference) view() view { return view{cached: d.corefile.cache} }
+func (d *difference) view() view { return view{ttls: d.corefile.cached} }
 
 // behind are the parts that a reply from behind the kubernetes directive differs in from one of its own.
 func behind() []string {
@@ -159,6 +159,10 @@ func (d *difference) startOfNothing() bool {
 	if d.corefile.labels { // D9
 		witness.Answer = slices.DeleteFunc(witness.Answer, func(rr dns.RR) bool { return !d.isShown(rr) })
 	}
+	if slices.Contains(d.corefile.also, d.name()) { // a PTR may be that of another directive
+		witness = d.ask(d.question.Question[0].Name, dns.TypeMX)
+		return witness != nil && d.denies(witness)
+	}
 	return d.denies(witness) || len(witness.Answer) == 0 && witness.Rcode == dns.RcodeSuccess && d.corefile.labels
 }
 
@@ -226,7 +230,7 @@ func (d *difference) hiddenNamespaces() bool {
 		return false
 	}
 	if d.ours.Truncated {
-		return isFull(shown, d.ours, maxReply(d.question))
+		return d.view().isFull(shown, d.ours, maxReply(d.question))
 	}
 	if len(shown.Answer) == 0 && len(d.ours.Answer) > 0 {
 		// Behind the hidden service's virtual IP, endpoints of the same address come to light.

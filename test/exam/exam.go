@@ -8,10 +8,12 @@ package exam
 
 import (
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
@@ -22,6 +24,8 @@ import (
 const (
 	askers = 8  // questions under way at a time
 	shown  = 20 // mismatches printed in full
+
+	boundary = 400 * time.Millisecond // after which a question is no more at the boundary of the same second
 )
 
 // sitting is one world asked under one Corefile.
@@ -35,59 +39,68 @@ type sitting struct {
 // server is a running one: its address, and the URL of its readiness, where its Corefile has that.
 type server struct{ address, ready string }
 
-// ask puts all questions to both servers and marks the replies.
+// ask puts all questions to both servers and marks the replies. Those for one name go through one asker, in their order:
+// what a cache holds depends on who asked first.
 func (s *sitting) ask(questions []world.Question) error {
-	work := make(chan world.Question)
-	var group errgroup.Group
-	for range askers {
-		group.Go(func() error { return s.askAll(work) })
-	}
+	var parts [askers][]world.Question
 	for _, q := range questions {
-		work <- q
+		h := fnv.New32a()
+		h.Write([]byte(strings.ToLower(q.Msg.Question[0].Name)))
+		i := h.Sum32() % askers
+		parts[i] = append(parts[i], q)
 	}
-	close(work)
+	var group errgroup.Group
+	for _, part := range parts {
+		group.Go(func() error { return s.askAll(part) })
+	}
 	return group.Wait()
 }
 
-// askAll takes questions until there are no more. After an error it still takes them, since somebody hands them out.
-func (s *sitting) askAll(work <-chan world.Question) (err error) {
+func (s *sitting) askAll(questions []world.Question) error {
 	both := newPair(s.theirs.address, s.ours.address)
 	defer both.close()
-	for q := range work {
-		if err != nil {
-			continue
+	for _, q := range questions {
+		if err := s.askOne(both, q); err != nil {
+			return err
 		}
-		err = s.askOne(both, q)
+	}
+	return nil
+}
+
+// askOne asks, and once more where nothing but TTLs differ: the two servers may have seen a second begin between the
+// same two questions. What is a boundary now is none a part of a second later.
+func (s *sitting) askOne(both *pair, q world.Question) error {
+	again, err := s.askOnce(both, q, s.corefile.cached)
+	if again && err == nil {
+		<-time.After(boundary)
+		_, err = s.askOnce(both, q, false)
 	}
 	return err
 }
 
-func (s *sitting) askOne(both *pair, q world.Question) error {
+// askOnce asks and marks, unless it may retry and should.
+func (s *sitting) askOnce(both *pair, q world.Question, mayRetry bool) (retry bool, err error) {
 	packet, err := q.Msg.Pack()
 	if err != nil {
-		return fmt.Errorf("question %s: %w", q.Msg, err)
+		return false, fmt.Errorf("question %s: %w", q.Msg, err)
 	}
 	a, b, err := both.ask(q.Proto, packet)
 	if err != nil {
 		s.marks.mismatch(s.corefile.name, q, []string{"silence"}, err.Error())
-		return nil
+		return false, nil
 	}
 	theirs, ours := new(dns.Msg), new(dns.Msg)
 	if err := theirs.Unpack(a); err != nil {
-		return fmt.Errorf("coredns, %s: %w: %x", q.Msg, err, a)
+		return false, fmt.Errorf("coredns, %s: %w: %x", q.Msg, err, a)
 	}
 	if err := ours.Unpack(b); err != nil {
 		s.marks.mismatch(s.corefile.name, q, []string{"malformed"}, fmt.Sprintf("%v: %x", err, b))
-		return nil
+		return false, nil
 	}
 	parts := view{}.compare(theirs, ours)
 	if len(parts) == 0 || s.bothFull(both, q, parts, theirs, ours) {
 		s.marks.agree()
-		return nil
-	}
-	if parts = s.view().compare(theirs, ours); len(parts) == 0 {
-		s.marks.declare("D13")
-		return nil
+		return false, nil
 	}
 	d := &difference{
 		corefile: s.corefile, facts: s.facts, question: q.Msg, theirs: theirs, ours: ours,
@@ -95,13 +108,17 @@ func (s *sitting) askOne(both *pair, q world.Question) error {
 	}
 	if name := declared(d); name != "" {
 		s.marks.declare(name)
-		return nil
+		return false, nil
+	}
+	if mayRetry && len(s.view().compare(theirs, ours)) == 0 {
+		s.marks.straddle()
+		return true, nil
 	}
 	s.marks.mismatch(s.corefile.name, q, parts, dig(theirs, ours))
-	return nil
+	return false, nil
 }
 
-func (s *sitting) view() view { return view{cached: s.corefile.cache} }
+func (s *sitting) view() view { return view{ttls: s.corefile.cached} }
 
 // witness asks CoreDNS another question in the way of q.
 func (s *sitting) witness(both *pair, q world.Question) func(string, uint16) *dns.Msg {
@@ -112,7 +129,7 @@ func (s *sitting) witness(both *pair, q world.Question) func(string, uint16) *dn
 		if err != nil {
 			return nil
 		}
-		reply, err := both.theirs.ask(q.Proto, packet)
+		reply, _, err := both.ask(q.Proto, packet) // both, so that both caches hear of it
 		if err != nil {
 			return nil
 		}
@@ -130,6 +147,7 @@ type marks struct {
 
 	mu       sync.Mutex
 	agreed   int            // guarded by mu
+	retried  int            // guarded by mu; questions that were asked once more
 	declared map[string]int // guarded by mu; by D-number
 	failed   map[string]int // guarded by mu; by what differs
 	examples []string       // guarded by mu
@@ -143,6 +161,12 @@ func (m *marks) agree() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.agreed++
+}
+
+func (m *marks) straddle() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.retried++
 }
 
 func (m *marks) declare(name string) {
@@ -188,6 +212,9 @@ func (m *marks) String() string {
 	fmt.Fprintf(&b, "seed %d: %d questions, %d agree, declared:", m.seed, m.questions(), m.agreed)
 	for _, name := range slices.SortedFunc(maps.Keys(m.declared), byNumber) {
 		fmt.Fprintf(&b, " %s %d", name, m.declared[name])
+	}
+	if m.retried > 0 {
+		fmt.Fprintf(&b, ", asked again %d", m.retried)
 	}
 	fmt.Fprintf(&b, ", mismatches: %d\n", m.mismatches())
 	for _, kind := range slices.Sorted(maps.Keys(m.failed)) {

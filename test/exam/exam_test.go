@@ -5,9 +5,11 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -22,6 +24,8 @@ import (
 const (
 	worlds     = 2
 	perSitting = 6000 // questions
+	// passing is the time until everything is asked again where there is a cache: TTLs have to count down.
+	passing = 1300 * time.Millisecond
 )
 
 // room is where exams are sat: a cluster, an upstream and the binaries.
@@ -56,8 +60,15 @@ func TestQuestions(t *testing.T) {
 		for _, c := range corefiles() {
 			t.Run(fmt.Sprintf("%s-%d", c.name, seed+i), func(t *testing.T) {
 				s := r.start(t, &c, facts)
-				if err := s.ask(append(structural(c.zone), w.Questions(perSitting)...)); err != nil {
+				questions := slices.Concat(structural(c.zone), asWell(c.also), w.Questions(perSitting))
+				if err := s.ask(questions); err != nil {
 					t.Error(err)
+				}
+				if c.cached {
+					<-time.After(passing)
+					if err := s.ask(questions); err != nil {
+						t.Error(err)
+					}
 				}
 				t.Log(s.marks)
 				if s.marks.mismatches() > 0 {
@@ -110,28 +121,47 @@ func seed(t *testing.T) uint64 {
 func (r *room) start(t *testing.T, c *corefile, f *facts) *sitting {
 	t.Helper()
 	s := &sitting{corefile: c, facts: f, marks: newMarks(r.seed)}
-	s.theirs = r.serve(t, r.coredns, c.text)
-	s.ours = r.serve(t, r.nameplane, withoutCache(c.text))
+	behind := ""
+	if c.relayed {
+		behind = r.serve(t, r.coredns, &corefile{text: clusterDNS}, "").address
+	}
+	s.theirs = r.serve(t, r.coredns, c, behind)
+	s.ours = r.serve(t, r.nameplane, c, behind)
 	return s
 }
 
-// serve runs one server with the text of a Corefile. The address to ask is that of the block with the port {OTHER}, if
-// there is one.
-func (r *room) serve(t *testing.T, bin, text string) server {
+// clusterDNS is what a server on a node asks for the cluster's names.
+const clusterDNS = ". {\nbind 127.0.0.1\nkubernetes cluster.local in-addr.arpa ip6.arpa {\n" + source +
+	"pods insecure\nfallthrough in-addr.arpa ip6.arpa\nttl 30\n}\nforward . {UPSTREAM}\n}\n"
+
+// serve runs one server with a Corefile; behind is the address that {CLUSTER} stands for. The address to ask is that of
+// the block with the port {OTHER}, if there is one.
+func (r *room) serve(t *testing.T, bin string, c *corefile, behind string) server {
 	t.Helper()
 	ports, err := peer.FreePorts(4)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fill := []string{"{KUBECONFIG}", r.kubeconfig, "{UPSTREAM}", r.upstream, ":{PORT}", ""}
-	for i, name := range []string{"{HEALTH}", "{READY}", "{METRICS}", "{OTHER}"} {
-		fill = append(fill, name, strconv.Itoa(ports[i]))
+	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	dir := t.TempDir()
+	values := map[string]string{
+		"{KUBECONFIG}": "kubeconfig " + r.kubeconfig, "{UPSTREAM}": r.upstream, "{CLUSTER}": behind, "{FOLDER}": dir,
+		":{PORT}": "", "{BIND}": "bind 127.0.0.1", "{ADDRESSES}": "127.0.0.1 127.0.0.53",
+		"{HEALTH}": at(0), "{READY}": at(1), "{METRICS}": at(2), "{OTHER}": strconv.Itoa(ports[3]),
 	}
-	address, _ := peer.StartServer(t, bin, strings.NewReplacer(fill...).Replace(text))
-	if strings.Contains(text, "{OTHER}") {
-		address = fmt.Sprintf("127.0.0.1:%d", ports[3])
+	text := c.text
+	for placeholder, value := range values {
+		text = strings.ReplaceAll(text, placeholder, value)
 	}
-	return server{address: address, ready: fmt.Sprintf("http://127.0.0.1:%d/ready", ports[1])}
+	if c.vendor != nil {
+		c.vendor.Unpack(t, dir, values)
+		text = c.vendor.Fill(values)
+	}
+	address, _ := peer.StartServer(t, bin, text)
+	if strings.Contains(c.text, "{OTHER}") {
+		address = at(3)
+	}
+	return server{address: address, ready: fmt.Sprintf("http://%s/ready", at(1))}
 }
 
 // thisHost makes this machine an endpoint of a service with a virtual IP and of one without: what a DNS server is in its

@@ -32,3 +32,23 @@ func structural(zone string) []world.Question {
 	}
 	return questions
 }
+
+// asWell are questions for names of a Corefile's own, in both spellings and ways.
+func asWell(names []string) []world.Question {
+	var questions []world.Question
+	for i, name := range names {
+		for j, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypePTR, dns.TypeTXT, dns.TypeMX, dns.TypeANY, dns.TypeSOA} {
+			for k, spelled := range []string{name, strings.ToUpper(name)} {
+				m := new(dns.Msg).SetQuestion(spelled, qtype)
+				m.Id = uint16(i<<8 | j<<1 | k)
+				q := world.Question{Msg: m, Proto: "udp", Why: "name of the Corefile"}
+				if k == 1 {
+					q.Proto = "tcp"
+					m.SetEdns0(1232, true)
+				}
+				questions = append(questions, q)
+			}
+		}
+	}
+	return questions
+}

@@ -19,11 +19,9 @@ func (s *sitting) bothFull(both *pair, q world.Question, parts []string, theirs,
 			return false
 		}
 	}
-	if s.corefile.cache {
-		return true // CoreDNS truncates what it has from another client's question by TCP, Nameplane what it got by UDP
-	}
 	full := s.whole(both, q)
-	return full != nil && isFull(full, theirs, maxReply(q.Msg)) && isFull(full, ours, maxReply(q.Msg))
+	v := s.view()
+	return full != nil && v.isFull(full, theirs, maxReply(q.Msg)) && v.isFull(full, ours, maxReply(q.Msg))
 }
 
 // whole is CoreDNS's reply to q by TCP, where nothing has to be left out; nil when there is none.
@@ -32,7 +30,7 @@ func (s *sitting) whole(both *pair, q world.Question) *dns.Msg {
 	if err != nil {
 		return nil
 	}
-	reply, err := both.theirs.ask("tcp", packet)
+	reply, _, err := both.ask("tcp", packet) // both, so that both caches hear of it
 	if err != nil {
 		return nil
 	}
@@ -51,9 +49,22 @@ func maxReply(q *dns.Msg) int {
 	return dns.MinMsgSize
 }
 
+// contains tells whether m holds nothing but records of full.
+func (v view) contains(full, m *dns.Msg) bool {
+	all := v.records(records(full))
+	for _, r := range v.records(records(m)) {
+		i, found := slices.BinarySearch(all, r)
+		if !found {
+			return false
+		}
+		all = slices.Delete(all, i, i+1)
+	}
+	return true
+}
+
 // isFull tells whether m holds nothing but records of full, and not all others would have fitted beside them.
-func isFull(full, m *dns.Msg, limit int) bool {
-	all, some := view{}.records(records(full)), view{}.records(records(m))
+func (v view) isFull(full, m *dns.Msg, limit int) bool {
+	all, some := v.records(records(full)), v.records(records(m))
 	for _, r := range some {
 		i, found := slices.BinarySearch(all, r)
 		if !found {
@@ -64,7 +75,7 @@ func isFull(full, m *dns.Msg, limit int) bool {
 	packed := m.Copy()
 	packed.Compress = true
 	for _, rr := range records(full) {
-		if _, missing := slices.BinarySearch(all, view{}.record(rr)); !missing {
+		if _, missing := slices.BinarySearch(all, v.record(rr)); !missing {
 			continue
 		}
 		more := packed.Copy()
