@@ -45,7 +45,7 @@ func misbehave(q *query) {
 			q.send(bytes.Repeat([]byte{0}, dns.MaxMsgSize))
 		}
 	case 9: // late
-		time.AfterFunc(100*time.Millisecond, func() { q.send(good) })
+		time.AfterFunc(time.Second, func() { q.send(good) })
 	}
 }
 

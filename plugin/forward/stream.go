@@ -45,6 +45,9 @@ func (s *stream) next() []byte {
 
 // shift moves what is left to the beginning. A buffer that one large packet made is not kept.
 func (s *stream) shift() {
+	if s.taken == 0 {
+		return
+	}
 	left := s.buffer[s.taken:s.filled]
 	if len(s.buffer) > mostKept && len(left) <= leastRoom {
 		s.buffer = append(make([]byte, 0, leastRoom), left...)[:leastRoom]
