@@ -205,6 +205,7 @@ func TestDNAME(t *testing.T) {
 		{"nowhere", "x.old.example.org. A", []string{"NXDOMAIN", "old.example.org. 300 DNAME new.example.org.", "x.old.example.org. 300 CNAME x.new.example.org.", "- SOA"}},
 		{"another zone", "www.out.example.org. A", []string{"NOERROR", "out.example.org. 300 DNAME example.net.", "www.out.example.org. 300 CNAME www.example.net.", "www.example.net. 60 A 198.51.100.1", "- NS", "- NS"}},
 		{"to itself", "a.selfd.example.org. A", []string{"SERVFAIL no AA"}},
+		{"to itself, the alias asked for", "a.selfd.example.org. CNAME", []string{"SERVFAIL no AA"}},
 		{"too long (section 2.2)", long[:100] + "far.example.org. A", []string{"YXDOMAIN", "far.example.org. 300 DNAME " + long[:160] + "new.example.org."}},
 	})
 	if got := b.ask(t, nil, "x.grow.example.org. A"); got[0] != "NOERROR" || len(got) != 1+2*maxLinks+2 {
