@@ -118,7 +118,7 @@ spec:
 		{
 			name:  "external-ips",
 			needs: cluster.Needs{External: true},
-			addrs: []string{"10.96.43.1", "192.0.2.43", "192.0.2.44", "2001:db8::43"},
+			addrs: []string{"10.96.48.1", "192.0.2.43", "192.0.2.44", "2001:db8::43"},
 			steps: []step{
 				{
 					apply: `
@@ -126,15 +126,15 @@ apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: NAMESPACE}
 spec:
-  clusterIP: 10.96.43.1
+  clusterIP: 10.96.48.1
   externalIPs: [192.0.2.43, "2001:db8::43"]
   ports:
   - {name: http, port: 80}
 `,
 					want: `
 						namespace
-						service web cluster-ip 10.96.43.1 outside 192.0.2.43 2001:db8::43 http/tcp=80
-						reverse 10.96.43.1 web
+						service web cluster-ip 10.96.48.1 outside 192.0.2.43 2001:db8::43 http/tcp=80
+						reverse 10.96.48.1 web
 						reverse 192.0.2.43 web
 						reverse 2001:db8::43 web`,
 				},
@@ -145,7 +145,7 @@ kind: Service
 metadata: {name: web, namespace: NAMESPACE}
 spec:
   type: LoadBalancer
-  clusterIP: 10.96.43.1
+  clusterIP: 10.96.48.1
   externalIPs: [192.0.2.43]
   ports:
   - {name: http, port: 80}
@@ -157,8 +157,8 @@ status:
 `,
 					want: `
 						namespace
-						service web cluster-ip 10.96.43.1 outside 192.0.2.43 192.0.2.44 lb.example.org http/tcp=80
-						reverse 10.96.43.1 web
+						service web cluster-ip 10.96.48.1 outside 192.0.2.43 192.0.2.44 lb.example.org http/tcp=80
+						reverse 10.96.48.1 web
 						reverse 192.0.2.43 web
 						reverse 192.0.2.44 web`,
 				},
@@ -173,14 +173,14 @@ apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: NAMESPACE}
 spec:
-  clusterIP: 10.96.44.1
+  clusterIP: 10.96.49.1
   externalIPs: [192.0.2.43]
   ports:
   - {name: http, port: 80}
 `,
 				want: `
 					namespace
-					service web cluster-ip 10.96.44.1 http/tcp=80`,
+					service web cluster-ip 10.96.49.1 http/tcp=80`,
 			}},
 		},
 		{
