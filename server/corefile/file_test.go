@@ -124,20 +124,8 @@ func TestParseUnreadableImport(t *testing.T) {
 // FuzzCorefile checks that no input panics, that every position has a line, and that the outline sees the blocks which
 // caddyfile sees. Inputs that import are left out: they would read files of the machine.
 func FuzzCorefile(f *testing.F) {
-	paths, err := filepath.Glob("testdata/*.corefile.txt")
-	if err != nil || len(paths) == 0 {
-		f.Fatalf("no seeds: %v", err)
-	}
-	for _, path := range paths {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		input, _, _ := bytes.Cut(content, []byte(divider))
-		f.Add(input)
-	}
-	for _, seed := range []string{"{", "}", "a\n}\nb {", "\xff{$", "{$}{%%}", "\"", "a,\n{", "(a) {\n{\n", ". {\nx {\n{\n}\n}\n}\n", "a\n{$\n{\n}"} {
-		f.Add([]byte(seed))
+	for _, seed := range seeds(f) {
+		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if bytes.Contains(content, []byte("import")) {
@@ -187,28 +175,68 @@ func checkLines(t *testing.T, d *Directive) {
 	}
 }
 
-func compareBlocks(t *testing.T, file *File, content []byte) {
+// compareBlocks compares with what caddyfile alone makes of the text.
+func compareBlocks(t *testing.T, file *File, content []byte) []caddyfile.ServerBlock {
 	servers, err := caddyfile.Parse("Corefile", bytes.NewReader(content), nil)
 	if err != nil || len(servers) != len(file.Blocks) {
 		t.Fatalf("caddyfile has %d blocks and error %v, Parse has %d blocks", len(servers), err, len(file.Blocks))
 	}
-	text, err := readOutline("Corefile", content)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for i, server := range servers {
-		if h := text.nextHeader(server.Keys); h == nil {
-			t.Fatalf("the outline has no keys %q", server.Keys)
-		}
-		last := 0
 		for _, d := range file.Blocks[i].Directives {
-			if d.Pos.Line < last {
-				t.Fatalf("directive %s at line %d comes after one at line %d", d.Name, d.Pos.Line, last)
-			}
-			last = d.Pos.Line
 			if _, ok := server.Tokens[d.Name]; !ok {
 				t.Fatalf("caddyfile has no directive %q", d.Name)
 			}
 		}
 	}
+	return servers
+}
+
+// TestOutlineKnowsPlaces: in every text that somebody would write, keys and directives are where the text has them. (In
+// others, braces side by side and the like, places are the nearest known, which no fuzzing input may break.)
+func TestOutlineKnowsPlaces(t *testing.T) {
+	for _, content := range seeds(t) {
+		if bytes.Contains(content, []byte("import")) {
+			continue // has golden files of its own
+		}
+		file, err := Parse("Corefile", content)
+		if err != nil {
+			continue
+		}
+		text, err := readOutline("Corefile", content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, server := range compareBlocks(t, file, content) {
+			if h := text.nextHeader(server.Keys); h == nil {
+				t.Errorf("the outline has no keys %q in %q", server.Keys, content)
+			}
+			last := 0
+			for _, d := range file.Blocks[i].Directives {
+				if d.Pos.Line < last {
+					t.Errorf("directive %s at line %d comes after one at line %d in %q", d.Name, d.Pos.Line, last, content)
+				}
+				last = d.Pos.Line
+			}
+		}
+	}
+}
+
+// seeds are the texts of the golden files, and some that are hardly texts.
+func seeds(t testing.TB) (all [][]byte) {
+	paths, err := filepath.Glob("testdata/*.corefile.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		input, _, _ := bytes.Cut(content, []byte(divider))
+		all = append(all, input)
+	}
+	for _, seed := range []string{"{", "}", "a\n}\nb {", "\xff{$", "{$}{%%}", "\"", "a,\n{", "(a) {\n{\n", ". {\nx {\n{\n}\n}\n}\n", "a\n{$\n{\n}"} {
+		all = append(all, []byte(seed))
+	}
+	return all
 }
