@@ -13,6 +13,7 @@ type ports struct {
 	moving [3]int // of another block, in turn
 	admin  int    // metrics
 	taken  int    // somebody else's
+	up     int    // the upstream's
 }
 
 func choosePorts() (ports, error) {
@@ -37,8 +38,8 @@ func hasExtra(n int) bool { return n%3 != 0 }
 
 func (p ports) movingOf(n int) int { return p.moving[n%len(p.moving)] }
 
-// good is the n-th good Corefile: the cluster's zone with another TTL, a zone that comes and goes, and a block that
-// moves from port to port.
+// good is the n-th good Corefile: the cluster's zone with another TTL, a zone that comes and goes, one that is forwarded
+// with other options, and a block that moves from port to port.
 func (p ports) good(demo string, n int) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "cluster.local in-addr.arpa {\n bind 127.0.0.1\n errors\n prometheus 127.0.0.1:%d\n"+
@@ -46,6 +47,7 @@ func (p ports) good(demo string, n int) string {
 	if hasExtra(n) {
 		fmt.Fprintf(&s, "extra.example {\n bind 127.0.0.1\n hosts {\n  192.0.2.1 a.extra.example\n }\n}\n")
 	}
+	fmt.Fprintf(&s, "forwarded.example {\n bind 127.0.0.1\n forward . 127.0.0.1:%d {\n  max_fails %d\n }\n}\n", p.up, n%2)
 	fmt.Fprintf(&s, "moving.example:%d {\n bind 127.0.0.1\n hosts {\n  192.0.2.%d a.moving.example\n }\n}\n", p.movingOf(n), n%250+1)
 	return s.String()
 }

@@ -41,6 +41,7 @@ func questions() []asked {
 			}
 			return oneAddress("192.0.2.1", false)(m)
 		}},
+		{"a.forwarded.example.", dns.TypeA, oneAddress("192.0.2.9", false)},
 		{"nobody.example.", dns.TypeA, rcode(dns.RcodeRefused)},
 	}
 }
@@ -68,6 +69,46 @@ func oneAddress(want string, ttl bool) func(*dns.Msg) error {
 		}
 		return nil
 	}
+}
+
+// startUpstream answers slowly, by UDP and TCP, so that queries are under way there at every moment.
+func startUpstream(t *testing.T) (port int) {
+	t.Helper()
+	const delay = 10 * time.Millisecond
+	var (
+		listener net.Listener
+		socket   net.PacketConn
+		err      error
+	)
+	for range 10 { // a port may be free for TCP, and not for UDP
+		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		if socket, err = net.ListenPacket("udp", listener.Addr().String()); err == nil {
+			break
+		}
+		listener.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, m *dns.Msg) {
+		<-time.After(delay)
+		reply := new(dns.Msg).SetReply(m)
+		reply.Answer = []dns.RR{&dns.A{
+			Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 5}, A: net.IPv4(192, 0, 2, 9)}}
+		_ = w.WriteMsg(reply) // whoever closed the connection meanwhile asked for it; a client that misses the reply says so
+	})
+	var servers sync.WaitGroup
+	for _, upstream := range []*dns.Server{{PacketConn: socket, Handler: handler}, {Listener: listener, Handler: handler, MaxTCPQueries: -1}} {
+		servers.Go(func() { _ = upstream.ActivateAndServe() }) // it ends with its socket
+	}
+	t.Cleanup(func() {
+		socket.Close()
+		listener.Close()
+		servers.Wait()
+	})
+	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // load asks the program without a pause, each worker on a socket or connection of its own.

@@ -32,10 +32,12 @@ func begin(t *testing.T, corefile func(p ports, demo string) string) (p *program
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { occupied.Close() })
+	upstream := startUpstream(t)
 	err = peer.RetryPorts(func() (err error) {
 		if at, err = choosePorts(); err != nil {
 			return err
 		}
+		at.up = upstream
 		at.taken = occupied.Addr().(*net.TCPAddr).Port
 		p, err = launch(t, corefile(at, demo), at)
 		return err
