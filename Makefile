@@ -46,7 +46,7 @@ race: ## all tests in random order, with the race detector where there is the C 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZ (10s)
 	@set -e; for target in $(FUZZERS); do \
-		$(GO) test $${target%%:*} -run '^$$' -fuzz "^$${target##*:}$$" -fuzztime $(FUZZ); \
+		$(GO) test $${target%%:*} -run '^$$' -fuzz "^$${target##*:}$$" -fuzztime $(FUZZ) -fuzzminimizetime 1s; \
 	done
 
 .PHONY: e2e
