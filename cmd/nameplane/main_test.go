@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -253,17 +254,39 @@ func TestReloadSignal(t *testing.T) {
 	p.end(exitOK)
 }
 
-// A server that is its own upstream finds that out, lives on, and answers at once (design, D11).
+// A server that is its own upstream finds that out, lives on, and asks the other upstream; where there is none it says so
+// at once (design, D11).
 func TestLoop(t *testing.T) {
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream := &dns.Server{PacketConn: socket, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, m *dns.Msg) {
+		if err := w.WriteMsg(new(dns.Msg).SetRcode(m, dns.RcodeNameError)); err != nil {
+			t.Error(err)
+		}
+	})}
+	served := make(chan error, 1)
+	go func() { served <- upstream.ActivateAndServe() }()
+	defer func() {
+		socket.Close()
+		<-served
+	}()
 	own, err := server.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := launch(t, fmt.Sprintf(". {\n bind 127.0.0.1\n loop\n forward . 127.0.0.1:%d\n}\n", own), "-conf", "stdin", "-p", fmt.Sprint(own))
-	p.await(fmt.Sprintf(`\[ERROR\] plugin/loop: Loop \(127\.0\.0\.1:%d -> 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:%d\) detected for zone "\."`, own, own))
-	start := time.Now()
-	if got := ask(t, fmt.Sprint(own), "a.example."); got.Rcode != dns.RcodeServerFailure || time.Since(start) > 2*time.Second {
-		t.Errorf("rcode %d after %s, want SERVFAIL at once", got.Rcode, time.Since(start))
+	text := fmt.Sprintf(". {\n bind 127.0.0.1\n loop\n forward . 127.0.0.1:%d %s {\n  policy sequential\n }\n}\n"+
+		"alone {\n bind 127.0.0.1\n loop\n forward . 127.0.0.1:%d\n}\n", own, socket.LocalAddr(), own)
+	p := launch(t, text, "-conf", "stdin", "-p", fmt.Sprint(own))
+	for _, zone := range []string{`\.`, `alone\.`} {
+		p.await(fmt.Sprintf(`\[ERROR\] plugin/loop: Loop \(127\.0\.0\.1:%d -> 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:%d\) detected for zone "%s"`, own, own, zone))
+	}
+	for name, want := range map[string]int{"a.example.": dns.RcodeNameError, "a.alone.": dns.RcodeServerFailure} {
+		start := time.Now()
+		if got := ask(t, fmt.Sprint(own), name); got.Rcode != want || time.Since(start) > 2*time.Second {
+			t.Errorf("%s: rcode %d after %s, want %d at once", name, got.Rcode, time.Since(start), want)
+		}
 	}
 	send(t, syscall.SIGTERM)
 	p.end(exitOK)
