@@ -38,6 +38,9 @@ type version struct {
 func (s *Server) watch(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &watcher{server: s, log: s.options.Log.WithGroup("plugin/reload")}
+	if _, every := s.current(); every > 0 && s.options.Load == nil {
+		w.log.Warn("the Corefile is not watched: it came from standard input")
+	}
 	var task sync.WaitGroup
 	task.Go(func() { w.run(ctx) })
 	return func() {

@@ -159,8 +159,9 @@ func TestRefresh(t *testing.T) {
 func TestRefreshOfStandardInput(t *testing.T) {
 	t.Parallel()
 	r := start(t, oneBlock("watch\nanswer 0"), Options{}, watchSpec())
+	eventually(t, "a warning", func() bool { return strings.Contains(r.log.String(), "is not watched") })
 	r.Refresh()
-	eventually(t, "a line in the log", func() bool { return strings.Contains(r.log.String(), "standard input") })
+	eventually(t, "a second one", func() bool { return strings.Contains(r.log.String(), "cannot reload") })
 	r.answers("0")
 }
 
