@@ -128,8 +128,8 @@ func FuzzCorefile(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		if bytes.Contains(content, []byte("import")) {
-			t.Skip()
+		if imports(content) {
+			t.Skip() // of files that a test must not read
 		}
 		file, err := Parse("Corefile", content)
 		if err != nil {
@@ -175,6 +175,11 @@ func checkLines(t *testing.T, d *Directive) {
 	}
 }
 
+// imports tells whether the word stands in a text, in which carriage returns count for nothing.
+func imports(content []byte) bool {
+	return bytes.Contains(bytes.ReplaceAll(content, []byte("\r"), nil), []byte("import"))
+}
+
 // compareBlocks compares with what caddyfile alone makes of the text.
 func compareBlocks(t *testing.T, file *File, content []byte) []caddyfile.ServerBlock {
 	servers, err := caddyfile.Parse("Corefile", bytes.NewReader(content), nil)
@@ -195,7 +200,7 @@ func compareBlocks(t *testing.T, file *File, content []byte) []caddyfile.ServerB
 // others, braces side by side and the like, places are the nearest known, which no fuzzing input may break.)
 func TestOutlineKnowsPlaces(t *testing.T) {
 	for _, content := range seeds(t) {
-		if bytes.Contains(content, []byte("import")) {
+		if imports(content) {
 			continue // has golden files of its own
 		}
 		file, err := Parse("Corefile", content)
