@@ -47,6 +47,10 @@ func TestCluster(t *testing.T) {
 	probes := append(autopathProbes(0), autopathProbes(1)...)
 	compareProbes(t, theirs, ours, append(probes, metadataProbes()...))
 	compareClusterZones(t, theirs, ours)
+
+	unwatched := peer.StartNameplane(t, strings.ReplaceAll(corefile, "pods verified", "pods insecure"))
+	awaitAnswer(t, unwatched, "web.team.svc."+zone(1))
+	compareProbes(t, theirs, unwatched, unwatchedProbes())
 }
 
 func fillCluster(t *testing.T, c *kube.Cluster) {
@@ -101,6 +105,20 @@ func autopathProbes(block int) (probes []probe) {
 				case qtype == "TXT" && (name == "svc" || name == "other.svc"): // which falls through
 					p.differs = "flags authority"
 				}
+				probes = append(probes, p)
+			}
+		}
+	}
+	return probes
+}
+
+// unwatchedProbes are those of which a server that watches no pods gives the replies of one that does.
+func unwatchedProbes() (probes []probe) {
+	for _, name := range strings.Fields(`www.example.net.team.svc WWW.Example.NET.team.svc missing.example.net.team.svc empty.example.net.team.svc broken.example.net.team.svc
+		two.other.team.svc two.other.svc.team.svc web.team.svc.team.svc no.body.team.svc web.team.svc www.example.net.svc db-0.db.team.svc _http._tcp.web.team.svc www.example.net`) {
+		for _, qtype := range []string{"A", "AAAA", "CNAME"} {
+			for _, p := range []probe{{}, {size: 4096, do: true}, {size: 1232, tcp: true}} {
+				p.name, p.question, p.serials = "unwatched", name+"."+zone(0)+" "+qtype, true
 				probes = append(probes, p)
 			}
 		}
