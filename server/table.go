@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
@@ -126,6 +128,18 @@ func (t *table) serve(ctx context.Context, x *plugin.Exchange, host plugin.Host,
 	err := x.Next(ctx)
 	if err != nil || !x.Reply.Made() && !x.Reply.Dropped() {
 		x.Reply.Start(q, dns.RcodeServerFailure)
+		explain(&x.Reply, err)
+	}
+}
+
+// explain adds to a failure why it failed, where the error knows (RFC 8914). Only clients with EDNS get to see it.
+func explain(reply *wire.Reply, err error) {
+	var told interface {
+		ExtendedError() (code uint16, text string)
+	}
+	if errors.As(err, &told) {
+		code, text := told.ExtendedError()
+		reply.AddOption(dns.EDNS0EDE, append(binary.BigEndian.AppendUint16(nil, code), text...))
 	}
 }
 
