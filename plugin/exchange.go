@@ -113,13 +113,12 @@ func (x *Exchange) Resolve(ctx context.Context, name wire.Name, qtype uint16) (*
 // the reply: the next message, at last that which Serve leaves behind, is begun anew. It waits until the client has
 // taken the message, so Block comes first. An error means that the client is gone, or that it did not come by TCP.
 func (x *Exchange) Send() error {
+	defer x.Reply.Reset()
 	sender, ok := x.host.(Sender)
 	if !ok {
 		return ErrOneMessage
 	}
-	err := sender.SendPart(x)
-	x.Reply.Reset()
-	return err
+	return sender.SendPart(x)
 }
 
 // Detach makes an Exchange of its own for x's question and the rest of the chain, behind the handler that calls: for work
