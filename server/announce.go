@@ -22,7 +22,10 @@ func announce(out io.Writer, made *instance) {
 		}
 		return strings.Compare(a.zone.String(), b.zone.String())
 	})
-	for _, s := range sites {
+	for i, s := range sites {
+		if i > 0 && s.zone == sites[i-1].zone && s.address == sites[i-1].address { // another view of it
+			continue
+		}
 		zone := s.zone.String()
 		if s.zone != wire.Root && !s.zone.IsReverse() && !preferred.MatchString(zone) {
 			fmt.Fprintf(out, "Warning: Domain %q does not follow RFC1035 preferred syntax\n", zone)

@@ -110,3 +110,17 @@ func TestViewConflicts(t *testing.T) {
 		})
 	}
 }
+
+// A zone's line is printed once, however many blocks share it.
+func TestViewsAreAnnouncedOnce(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	s, err := New(parse(t, ". {\n only A\n answer a\n}\norg {\n answer org\n}\n. {\n answer rest\n}"), Options{Specs: []plugin.Spec{onlySpec(), answerSpec()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	announce(&out, s.made)
+	if diff := cmp.Diff(".:53\norg.:53\n", out.String()); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
+	}
+}
