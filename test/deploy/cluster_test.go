@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -245,9 +246,17 @@ func checkPodSecurity(t *testing.T, c *kube.Cluster, template corev1.PodTemplate
 	}
 }
 
-// kubectl runs an operator's command.
+// kubectl runs a command that deploy/README.md tells operators to run.
 func kubectl(t *testing.T, c *kube.Cluster, args ...string) {
 	t.Helper()
+	guide, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := "\n    kubectl " + strings.ReplaceAll(strings.Join(args, " "), root, "deploy") + "\n"
+	if !strings.Contains(string(guide), shown) {
+		t.Errorf("README.md does not say %q", shown)
+	}
 	path, err := exec.LookPath("kubectl")
 	if err != nil {
 		peer.Missing(t, err.Error())
@@ -287,7 +296,7 @@ func TestOperatorsWay(t *testing.T) {
 	kubectl(t, c, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(root, "base"))
 	checkAdopted(t, before, look(t, c))
 	eventually(t, "a second ReplicaSet", func() bool { return len(replicaSets(t, c)) == 2 })
-	kubectl(t, c, "delete", "--wait=false", "-k", filepath.Join(root, "overlays/standalone"))
+	kubectl(t, c, "delete", "-k", filepath.Join(root, "overlays/standalone"))
 	checkRights(t, c)
 
 	kubectl(t, c, "-n", system, "rollout", "undo", "deployment/coredns")
@@ -298,4 +307,6 @@ func TestOperatorsWay(t *testing.T) {
 	if after.service.Spec.ClusterIP != clusterDNS || after.configMap.ResourceVersion != before.configMap.ResourceVersion {
 		t.Error("Service or ConfigMap changed")
 	}
+	kubectl(t, c, "-n", system, "delete", "serviceaccount/nameplane", "poddisruptionbudget/coredns")
+	kubectl(t, c, "delete", "clusterrole/nameplane", "clusterrolebinding/nameplane")
 }
