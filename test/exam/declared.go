@@ -21,7 +21,7 @@ type difference struct {
 	whole func() *dns.Msg
 }
 
-// declared returns which deliberate difference (D1 to D14 of the design, section 7) explains d: the first one whose
+// declared returns which deliberate difference (those of the README's table, by number) explains d: the first one whose
 // whole condition holds, or "" when none does. The others of the table cannot show in a reply to a single question under
 // these Corefiles, and D14 is none any more: since CoreDNS 1.15 a verified pod goes by all its addresses.
 func declared(d *difference) string {

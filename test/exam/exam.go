@@ -2,7 +2,9 @@
 // and compares the replies part by part. Nameplane means to be a drop-in for CoreDNS: what a fixture of its author's
 // does not think of, a random cluster and ten thousands of random questions do.
 //
-// Where Nameplane deliberately answers otherwise, a rule in declared.go states the exact condition; every other
+// Under Corefiles with a cache everything is asked twice, some time apart, and TTLs have to agree to the second.
+//
+// Where Nameplane deliberately answers otherwise, a rule in declared.go or cached.go states the exact condition; every other
 // difference fails the test. The seed is printed, and taken from NAMEPLANE_SEED when that is set.
 package exam
 

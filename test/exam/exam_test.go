@@ -70,6 +70,11 @@ func TestQuestions(t *testing.T) {
 						t.Error(err)
 					}
 				}
+				if c.relayed { // it listens on two addresses
+					if err := s.at(secondAddress).ask(questions[:1000]); err != nil {
+						t.Error(err)
+					}
+				}
 				t.Log(s.marks)
 				if s.marks.mismatches() > 0 {
 					t.Fail()
@@ -77,6 +82,19 @@ func TestQuestions(t *testing.T) {
 			})
 		}
 	}
+}
+
+// secondAddress is what a server on a node listens on besides 127.0.0.1.
+const secondAddress = "127.0.0.53"
+
+// at is the sitting with the servers' other address.
+func (s *sitting) at(address string) *sitting {
+	other := *s
+	for _, server := range []*server{&other.theirs, &other.ours} {
+		_, port, _ := strings.Cut(server.address, ":")
+		server.address = address + ":" + port
+	}
+	return &other
 }
 
 // undisputed leaves out what TestOwnWays is about: slices of host names, and pods whose name has a dot as the names
@@ -146,7 +164,7 @@ func (r *room) serve(t *testing.T, bin string, c *corefile, behind string) serve
 	dir := t.TempDir()
 	values := map[string]string{
 		"{KUBECONFIG}": "kubeconfig " + r.kubeconfig, "{UPSTREAM}": r.upstream, "{CLUSTER}": behind, "{FOLDER}": dir,
-		":{PORT}": "", "{BIND}": "bind 127.0.0.1", "{ADDRESSES}": "127.0.0.1 127.0.0.53",
+		":{PORT}": "", "{BIND}": "bind 127.0.0.1", "{ADDRESSES}": "127.0.0.1 " + secondAddress,
 		"{HEALTH}": at(0), "{READY}": at(1), "{METRICS}": at(2), "{OTHER}": strconv.Itoa(ports[3]),
 	}
 	text := c.text

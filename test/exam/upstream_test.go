@@ -20,6 +20,7 @@ func TestUpstream(t *testing.T) {
 	r.upstream = serveScripted(t)
 	for _, name := range []string{"kubeadm", "k3s", "nodelocal"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting
 			c := corefileOf(name)
 			s := r.start(t, &c, &facts{})
 			questions := scriptedQuestions()
