@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ type round struct {
 	answered int
 	lost     int
 	perQuery time.Duration // CPU time of the server
+	user     time.Duration // of it in the program itself, not in the kernel
 	rate     float64       // answered queries a second
 }
 
@@ -26,7 +28,7 @@ var (
 // drive asks the questions of a file for some seconds, from the second processor.
 func (c *contender) drive(b *testing.B, questions string, seconds int) round {
 	b.Helper()
-	before, err := cpuTime(c.process.PID())
+	userBefore, systemBefore, err := cpuTime(c.process.PID())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -36,7 +38,7 @@ func (c *contender) drive(b *testing.B, questions string, seconds int) round {
 	if err != nil {
 		b.Fatalf("dnsperf: %v\n%s", err, out)
 	}
-	after, err := cpuTime(c.process.PID())
+	user, system, err := cpuTime(c.process.PID())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -44,7 +46,8 @@ func (c *contender) drive(b *testing.B, questions string, seconds int) round {
 	if r.answered == 0 {
 		b.Fatalf("%s answered nothing\n%s", c.name, out)
 	}
-	r.perQuery = (after - before) / time.Duration(r.answered)
+	r.user = (user - userBefore) / time.Duration(r.answered)
+	r.perQuery = r.user + (system-systemBefore)/time.Duration(r.answered)
 	if m := rateText.FindSubmatch(out); m != nil {
 		r.rate, _ = strconv.ParseFloat(string(m[1]), 64)
 	}
@@ -64,9 +67,24 @@ func number(b *testing.B, pattern *regexp.Regexp, out []byte) int {
 	return n
 }
 
-// spread is the least, the middle and the greatest of some figures.
-type spread struct{ least, median, greatest float64 }
+// spread is the least, the middle and the greatest of some rounds' CPU-µs per query, and the middle of what of it is
+// spent in the program itself.
+type spread struct{ least, median, greatest, user float64 }
+
+func spreadOf(rounds []round) spread {
+	micros := func(pick func(round) time.Duration) []float64 {
+		figures := make([]float64, len(rounds))
+		for i, r := range rounds {
+			figures[i] = float64(pick(r).Nanoseconds()) / 1000
+		}
+		slices.Sort(figures)
+		return figures
+	}
+	all := micros(func(r round) time.Duration { return r.perQuery })
+	user := micros(func(r round) time.Duration { return r.user })
+	return spread{least: all[0], median: all[len(all)/2], greatest: all[len(all)-1], user: user[len(user)/2]}
+}
 
 func (s spread) String() string {
-	return fmt.Sprintf("%.2f (%.2f to %.2f)", s.median, s.least, s.greatest)
+	return fmt.Sprintf("%.2f (%.2f to %.2f), %.2f", s.median, s.least, s.greatest, s.user)
 }

@@ -13,25 +13,23 @@ import (
 const tick = 10 * time.Millisecond
 
 // cpuTime is the user and system time that a process has used (proc(5), fields 14 and 15 of stat).
-func cpuTime(pid int) (time.Duration, error) {
+func cpuTime(pid int) (user, system time.Duration, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const user, system = 11, 12 // behind the name in parentheses
-	if len(fields) <= system {
-		return 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
+	const userField, systemField = 11, 12 // behind the name in parentheses
+	if len(fields) <= systemField {
+		return 0, 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
 	}
-	total := 0
-	for _, text := range []string{fields[user], fields[system]} {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			return 0, err
+	ticks := [2]int{}
+	for i, text := range []string{fields[userField], fields[systemField]} {
+		if ticks[i], err = strconv.Atoi(text); err != nil {
+			return 0, 0, err
 		}
-		total += n
 	}
-	return time.Duration(total) * tick, nil
+	return time.Duration(ticks[0]) * tick, time.Duration(ticks[1]) * tick, nil
 }
 
 // memory is a process's resident size in KiB, now and at its highest since resetPeak.
