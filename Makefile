@@ -50,8 +50,8 @@ fuzz: ## every fuzz target for FUZZ (10s)
 	done
 
 .PHONY: e2e
-e2e: ## tests against a real kube-apiserver and CoreDNS, built from source once and cached; root only where said
-	NAMEPLANE_E2E=1 $(GO) test -count=1 -timeout 30m ./test/...
+e2e: ## tests against a real kube-apiserver and CoreDNS, built from source once and cached; one package at a time
+	NAMEPLANE_E2E=1 $(GO) test -count=1 -p 1 -timeout 40m ./test/...
 
 .PHONY: bench
 bench: ## CPU, memory and propagation beside CoreDNS
