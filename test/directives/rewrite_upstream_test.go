@@ -2,7 +2,6 @@ package directives
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -13,31 +12,7 @@ import (
 // are like.
 func serveEcho(t *testing.T) string {
 	t.Helper()
-	packets, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := net.Listen("tcp4", packets.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range []*dns.Server{{PacketConn: packets, Handler: dns.HandlerFunc(echo), UDPSize: dns.MaxMsgSize}, {Listener: stream, Handler: dns.HandlerFunc(echo)}} {
-		ready, done := make(chan struct{}), make(chan error, 1)
-		s.NotifyStartedFunc = func() { close(ready) }
-		go func() { done <- s.ActivateAndServe() }()
-		select {
-		case <-ready:
-		case err := <-done:
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.Shutdown(); err != nil {
-				t.Error(err)
-			}
-			<-done
-		})
-	}
-	return packets.LocalAddr().String()
+	return serveDNS(t, echo)
 }
 
 func echo(w dns.ResponseWriter, r *dns.Msg) {
