@@ -2,6 +2,7 @@ package exam
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -70,12 +71,21 @@ func (d *difference) spelledOtherwise() bool {
 // spelledLonger is D17 as well: names that are spelled otherwise than the question cannot be compressed into it
 // (RFC 1035, section 4.1.4), so that there is room for fewer of CoreDNS's records.
 func (d *difference) spelledLonger() bool {
-	if !d.theirs.Truncated || d.ours.Truncated || d.question.Question[0].Name == d.name() ||
+	if !d.theirs.Truncated || d.ours.Truncated || !d.hasOtherSpelling() ||
 		!d.only("tc", "answer", "authority", "additional") {
 		return false
 	}
 	whole := d.whole()
 	return whole != nil && d.view().contains(whole, d.theirs) && len(d.view().compare(whole, d.ours)) == 0
+}
+
+// hasOtherSpelling tells whether CoreDNS's reply, or what it has kept, may be spelled otherwise than the question: because
+// the question is not in lower case, or because an owner in the reply is another spelling of its name.
+func (d *difference) hasOtherSpelling() bool {
+	asked := d.question.Question[0].Name
+	return asked != d.name() || slices.ContainsFunc(records(d.theirs), func(rr dns.RR) bool {
+		return rr.Header().Name != asked && strings.EqualFold(rr.Header().Name, asked)
+	})
 }
 
 // ttls are the lowest and the highest TTL of a reply.
