@@ -26,7 +26,7 @@ type mmsg struct {
 	in     [batchSize]mmsghdr
 	inIOV  [batchSize]unix.Iovec
 	names  [batchSize]unix.RawSockaddrInet6 // of either family
-	armed  int                              // slots from here on are ready to receive
+	spent  int                              // so many slots at the beginning have to be armed again
 	out    [batchSize]mmsghdr
 	outIOV [batchSize]unix.Iovec
 	whose  [batchSize]*datagram // the replies in out
@@ -48,7 +48,7 @@ func newCarrier(s *udpSocket) (carrier, int) {
 	if err != nil {
 		return singly{socket: s}, 1
 	}
-	m := &mmsg{socket: s, raw: raw}
+	m := &mmsg{socket: s, raw: raw, spent: batchSize}
 	if err := withFD(raw, m.probe); err != nil {
 		return singly{socket: s}, 1
 	}
@@ -83,7 +83,7 @@ func (m *mmsg) receive(b *batch) (n int, err error) {
 	if m.err != nil {
 		return 0, m.err
 	}
-	m.armed = m.n // what was written to is to be armed again
+	m.spent = m.n
 	for i, d := range b.slots[:m.n] {
 		h := &m.in[i]
 		d.begin(m.from(i), int(h.length), int(h.header.Controllen))
@@ -93,11 +93,7 @@ func (m *mmsg) receive(b *batch) (n int, err error) {
 
 // arm points the headers that were used at the buffers of their slots.
 func (m *mmsg) arm(b *batch) {
-	used := m.armed
-	if m.in[0].header.Iov == nil {
-		used = batchSize
-	}
-	for i, d := range b.slots[:used] {
+	for i, d := range b.slots[:m.spent] {
 		m.inIOV[i].Base = &d.packet[0]
 		m.inIOV[i].SetLen(len(d.packet))
 		h := &m.in[i].header
@@ -108,7 +104,7 @@ func (m *mmsg) arm(b *batch) {
 			h.SetControllen(len(d.oob))
 		}
 	}
-	m.armed = 0
+	m.spent = 0
 }
 
 func (m *mmsg) tryReceive(fd uintptr) (done bool) {
