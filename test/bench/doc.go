@@ -3,6 +3,6 @@
 //
 // The headline is CPU time per answered query, user and system, of the server's process: it is what an operator pays,
 // and unlike queries a second it does not depend on how fast the generator is. The server has one processor and the
-// generator (dnsperf) another; rounds of the two servers alternate, A B B A, so that a drift of the machine's speed
-// falls on both.
+// generator (dnsperf) another; rounds of all contenders alternate, A B C C B A, so that a drift of the machine's speed
+// falls on all.
 package bench
