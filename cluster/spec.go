@@ -1,6 +1,9 @@
 package cluster
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Kind is a kind of object that the Store holds.
 type Kind uint8
@@ -30,17 +33,22 @@ type Needs struct {
 	Pods      bool // pods by address
 	PodLabels bool // the labels of those pods
 	External  bool // by what services are known outside of the cluster
+	// Forwarding: how a service's virtual IPs are to be forwarded, and its backends, also those that are not ready.
+	Forwarding bool
+	Node       string // the node of this name; empty for none
 }
 
 // Union is what serves both.
 func (n Needs) Union(m Needs) Needs {
 	return Needs{
-		Endpoints: n.Endpoints || m.Endpoints,
-		PodNames:  n.PodNames || m.PodNames,
-		Zones:     n.Zones || m.Zones,
-		Pods:      n.Pods || m.Pods,
-		PodLabels: n.PodLabels || m.PodLabels,
-		External:  n.External || m.External,
+		Endpoints:  n.Endpoints || m.Endpoints,
+		PodNames:   n.PodNames || m.PodNames,
+		Zones:      n.Zones || m.Zones,
+		Pods:       n.Pods || m.Pods,
+		PodLabels:  n.PodLabels || m.PodLabels,
+		External:   n.External || m.External,
+		Forwarding: n.Forwarding || m.Forwarding,
+		Node:       cmp.Or(n.Node, m.Node),
 	}
 }
 
