@@ -32,6 +32,17 @@ type Backend struct {
 	Terminating bool
 }
 
+// Backends are a service's backends, merged over its slices. They are immutable.
+type Backends struct {
+	list []Backend
+}
+
+// Len is how many there are.
+func (b *Backends) Len() int { return len(b.list) }
+
+// At is the i-th backend; they are sorted by address.
+func (b *Backends) At(i int) Backend { return b.list[i] }
+
 // Node is the node that this process runs on.
 type Node struct {
 	Name  string

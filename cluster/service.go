@@ -11,7 +11,9 @@ type Service struct {
 	ExternalName string
 	Ports        []Port
 	External     []External
-	Endpoints    *Endpoints // never nil
+	Endpoints    *Endpoints  // never nil
+	Forwarding   *Forwarding // nil unless Needs.Forwarding
+	Backends     *Backends   // nil unless Needs.Forwarding, or when there are none
 }
 
 // Key is the service's name and namespace as two labels in wire form (RFC 1035, section 3.1), lower-case, as they stand
