@@ -1,0 +1,9 @@
+// Package netns is the black-box exam of virtual-IP forwarding: the real program on a node made of network namespaces,
+// with pods, another node and a client outside, and real sockets on all of them. What is asked is what a client sees
+// (who answers, under which address it arrived, refused or silent) and never how the rules look, so that one exam holds
+// for every plane.
+//
+// The test binary runs itself again in namespaces of its own: that inner process is the node, and one more copy of it is
+// the agent in each pod and machine. The machine's network is never touched, and nothing is left when the processes
+// end. As root this always works; others need a kernel that gives them a user namespace.
+package netns
