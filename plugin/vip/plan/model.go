@@ -66,12 +66,12 @@ type Target struct {
 	Backends []netip.AddrPort // sorted, without repetition; empty unless the verdict is Forward
 }
 
-// Frontend is one address and port of a service. It is immutable.
+// Frontend is one address and port of a service. It is immutable; backends of several frontends may be one slice.
 type Frontend struct {
 	Key      Key
 	Kind     Kind
-	Port     string // name of the service's port
-	Affinity time.Duration
+	Port     string        // name of the service's port
+	Affinity time.Duration // a client keeps its backend so long after its last new connection; 0 for not
 	// Inside is for clients in pods and on this node, Outside for all others. For a ClusterIP only Inside counts; it is
 	// for all clients that Policy allows. For the other kinds they differ with externalTrafficPolicy Local alone.
 	Inside, Outside Target
@@ -81,14 +81,17 @@ type Frontend struct {
 	Masquerade bool
 	// PreserveInside: clients in pods keep their address (externalTrafficPolicy Local).
 	PreserveInside bool
-	Sources        []netip.Prefix // clients that are let in; nil for all. For LoadBalancer only
+	Sources        []netip.Prefix // clients that are let in, sorted; empty for all. For LoadBalancer only
+	// Serving are the backends that a UDP flow may still go to, sorted: those that are ready, and those that end but still
+	// serve. A flow to any other is stale, and so is every flow of a frontend that is gone. Nil for other protocols.
+	Serving []netip.AddrPort
 }
 
 // HealthCheck is a port on which load balancers ask whether this node has an endpoint of the service
 // (spec.healthCheckNodePort).
 type HealthCheck struct {
 	Port  uint16
-	Local int // ready endpoints on this node
+	Local int // addresses of ready endpoints on this node
 }
 
 // Service is what one service becomes. It is immutable; one without frontends is gone or not ours.
@@ -97,16 +100,6 @@ type Service struct {
 	Frontends       []Frontend // sorted by Key
 	Health          *HealthCheck
 	Refused         []Refusal
-	Trigger         time.Time // of the change that led here (see cluster.SliceSpec.Trigger); zero when it is not known
-	// Serving are the backends that a UDP flow may still go to, by protocol: those that are ready, and those that end but
-	// still serve. A flow to any other is stale.
-	Serving []Serving
-}
-
-// Serving is a set of backends of one protocol.
-type Serving struct {
-	Protocol cluster.Protocol
-	Backends []netip.AddrPort
 }
 
 // Refusal is a part of a service that cannot be served: the place, the value, and what would be right.
