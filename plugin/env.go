@@ -17,6 +17,7 @@ type Env struct {
 	Zones    []wire.Name          // the block's keys; address blocks are written out as reverse zones
 	Servers  []string             // the block's listeners without "bind", "dns://:53", as metrics label them
 	Dir      string               // folder of the Corefile: relative paths of options start there
+	File     *corefile.File       // all of it, for directives that concern the whole process; nil in some tests
 	Shards   int                  // number of sockets that read, see Exchange.Shard
 	Version  string               // of the program
 	Log      *slog.Logger         // for the directive's own messages

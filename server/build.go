@@ -86,7 +86,7 @@ func (b *builder) env(made *block) *plugin.Env {
 		zones[i] = k.zone
 	}
 	return &plugin.Env{
-		Zones: zones, Servers: servers(made), Dir: filepath.Dir(b.file.Name),
+		Zones: zones, Servers: servers(made), Dir: filepath.Dir(b.file.Name), File: b.file,
 		Shards: b.options.Shards, Version: b.options.Version, Metrics: b.options.Metrics,
 		Listen: &made.listen, Reload: &b.made.reload, Instance: b.made, Now: b.options.Now,
 	}

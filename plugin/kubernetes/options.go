@@ -1,15 +1,11 @@
 package kubernetes
 
 import (
-	"math"
-	"net/netip"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/cluster/origin"
 	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/server/corefile"
 	"github.com/nameplane/nameplane/server/wire"
@@ -116,7 +112,7 @@ func (k *Kubernetes) decode(d *corefile.Directive, env *plugin.Env) error {
 	ttl := defaultTTL
 	var names []string
 	var problems corefile.Errors
-	problems.Join(d.Decode(append(k.originOptions(env),
+	problems.Join(d.Decode(append(origin.Options(&k.origin, env.Dir, k.log),
 		corefile.Enum("pods", &k.pods, podsDisabled, podsInsecure, podsVerified),
 		corefile.Flag("endpoint_pod_names", &k.podNames).Repeated(),
 		corefile.Flag("noendpoints", &k.noEndpoints).Repeated(),
@@ -165,81 +161,4 @@ func (k *Kubernetes) decodeIgnore(o *corefile.Directive) error {
 	}
 	k.ignoreEmpty = true
 	return nil
-}
-
-// originOptions are the lines that say where the objects come from.
-func (k *Kubernetes) originOptions(env *plugin.Env) []corefile.Option {
-	o := &k.origin
-	return []corefile.Option{
-		corefile.Func("endpoint", "endpoint URL", 1, -1, func(line *corefile.Directive) error {
-			o.Endpoint = line.Args[0].Text
-			if len(line.Args) > 1 {
-				k.log.Warn("only the first endpoint is used", "at", line.Pos, "endpoint", o.Endpoint)
-			}
-			return nil
-		}),
-		corefile.Func("tls", "tls CERT KEY CA", 3, 3, func(line *corefile.Directive) error {
-			o.CertFile, o.KeyFile, o.CAFile = path(env, line.Args[0]), path(env, line.Args[1]), path(env, line.Args[2])
-			return nil
-		}),
-		corefile.Func("kubeconfig", "kubeconfig FILE [CONTEXT]", 1, 2, func(line *corefile.Directive) error {
-			o.Kubeconfig = path(env, line.Args[0])
-			if len(line.Args) == 2 {
-				o.Context = line.Args[1].Text
-			}
-			return nil
-		}),
-		corefile.Func("manifests", "manifests PATH...", 1, -1, func(line *corefile.Directive) error {
-			for _, arg := range line.Args {
-				o.Manifests = append(o.Manifests, path(env, arg))
-			}
-			return nil
-		}).Repeated(),
-		corefile.Func("service_cidr", "service_cidr CIDR...", 1, -1, k.decodeServiceCIDR),
-		corefile.Func("labels", "labels SELECTOR", 1, -1, selector(&o.Labels)),
-		corefile.Func("namespace_labels", "namespace_labels SELECTOR", 1, -1, selector(&o.NamespaceLabels)),
-		corefile.Func("apiserver_qps", "apiserver_qps REQUESTS", 1, 1, func(line *corefile.Directive) error {
-			qps, err := strconv.ParseFloat(line.Args[0].Text, 32)
-			if err != nil || qps < 0 || math.IsInf(qps, 0) || math.IsNaN(qps) {
-				return line.Errorf("%q is not a number of requests a second, 0 or more", line.Args[0].Text)
-			}
-			o.QPS = float32(qps)
-			return nil
-		}),
-		corefile.Int("apiserver_burst", "apiserver_burst REQUESTS", &o.Burst, 0, math.MaxInt32),
-		corefile.Int("apiserver_max_inflight", "apiserver_max_inflight REQUESTS", &o.MaxInflight, 0, math.MaxInt32),
-	}
-}
-
-func (k *Kubernetes) decodeServiceCIDR(line *corefile.Directive) error {
-	var problems corefile.Errors
-	for _, arg := range line.Args {
-		cidr, err := netip.ParsePrefix(arg.Text)
-		if err != nil {
-			problems.Join(arg.Errorf("service_cidr: %q is not an address block such as 10.96.0.0/12", arg.Text))
-			continue
-		}
-		k.origin.ServiceCIDRs = append(k.origin.ServiceCIDRs, cidr.Masked())
-	}
-	return problems.Err()
-}
-
-// selector joins the words of a label selector, which may hold spaces.
-func selector(into *string) func(*corefile.Directive) error {
-	return func(line *corefile.Directive) error {
-		words := make([]string, len(line.Args))
-		for i, arg := range line.Args {
-			words[i] = arg.Text
-		}
-		*into = strings.Join(words, " ")
-		return nil
-	}
-}
-
-// path is a file's; relative ones start where the Corefile lies.
-func path(env *plugin.Env, arg corefile.Token) string {
-	if filepath.IsAbs(arg.Text) {
-		return arg.Text
-	}
-	return filepath.Join(env.Dir, arg.Text)
 }
