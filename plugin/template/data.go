@@ -22,7 +22,8 @@ type data struct {
 	Group  map[string]string // groups by number, and by name
 	Class  string
 	Type   string
-	Remote string // the client's address
+	Remote string         // the client's address
+	Var    map[string]any // of the options var
 
 	x       *plugin.Exchange
 	message *dns.Msg // unpacked when it is needed

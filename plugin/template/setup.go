@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/plugin/expression"
 	"github.com/nameplane/nameplane/server/corefile"
 	"github.com/nameplane/nameplane/server/wire"
 )
@@ -89,6 +90,7 @@ func unknown[V any](line *corefile.Directive, what, word string, known map[strin
 }
 
 func (t *template) options() []corefile.Option {
+	scope := newScope()
 	return []corefile.Option{
 		corefile.Func("match", "match REGEX...", 1, -1, t.decodeMatch).Repeated(),
 		t.section("answer", wire.Answer),
@@ -106,18 +108,27 @@ func (t *template) options() []corefile.Option {
 			t.fall, err = plugin.ParseZones(o.Args, plugin.Zones{wire.Root})
 			return err
 		}).Repeated(),
-		refused("var", "var NAME EXPRESSION"),
-		refused("expr", "expr EXPRESSION"),
+		corefile.Func("var", "var NAME EXPRESSION", 2, -1, t.decodeVariable(scope)).Repeated(),
+		corefile.Func("expr", "expr EXPRESSION", 1, -1, t.decodeCondition(scope)).Repeated(),
 		corefile.Func("upstream", "upstream", 0, -1, nil).Repeated(), // accepted, and without a meaning, in CoreDNS too
 	}
 }
 
-// refused is an option of CoreDNS that holds an expression. They are left to the directive view, which chooses a server
-// block's queries by them.
-func refused(name, form string) corefile.Option {
-	return corefile.Func(name, form, 0, -1, func(o *corefile.Directive) error {
-		return o.Errorf("expressions are only understood by view: choose queries by that in a server block of their own, and make records of the groups of match")
-	}).Repeated()
+func (t *template) decodeVariable(scope *expression.Scope) func(o *corefile.Directive) error {
+	return func(o *corefile.Directive) error {
+		name := o.Args[0].Text
+		program, err := scope.Variable(o, name, o.Args[1:])
+		t.variables = append(t.variables, variable{name, program})
+		return err
+	}
+}
+
+func (t *template) decodeCondition(scope *expression.Scope) func(o *corefile.Directive) error {
+	return func(o *corefile.Directive) error {
+		program, err := scope.Condition(o, o.Args)
+		t.conditions = append(t.conditions, program)
+		return err
+	}
 }
 
 func (t *template) decodeMatch(o *corefile.Directive) error {

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"sync"
 	texttemplate "text/template"
 
 	"github.com/miekg/dns"
 
 	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/plugin/expression"
 	"github.com/nameplane/nameplane/server/wire"
 )
 
@@ -21,6 +23,7 @@ type Handler struct {
 	templates []*template
 	metrics   *metrics
 	log       *slog.Logger
+	queries   sync.Pool // of *expression.Query
 }
 
 // template is one directive of the Corefile.
@@ -28,6 +31,8 @@ type template struct {
 	class, qtype uint16
 	zones        plugin.Zones
 	patterns     []*regexp.Regexp
+	variables    []variable
+	conditions   []*expression.Program
 	fall         plugin.Zones
 	rcode        int
 	records      [3][]*texttemplate.Template // by section
@@ -37,8 +42,8 @@ type template struct {
 // Name is "template".
 func (h *Handler) Name() string { return "template" }
 
-// Serve answers from a template. Where one is about the zone, class and type, and no pattern of it matches, the name is not
-// there: SERVFAIL, or with fallthrough the next template or directive.
+// Serve answers from a template. Where one is about the zone, class and type, and no pattern of it matches or a condition is
+// not true, the name is not there: SERVFAIL, or with fallthrough the next template or directive.
 func (h *Handler) Serve(ctx context.Context, x *plugin.Exchange) error {
 	q := &x.Query
 	if !h.zones.Contains(q) {
@@ -54,7 +59,13 @@ func (h *Handler) Serve(ctx context.Context, x *plugin.Exchange) error {
 			name = string(q.AppendText(nil))
 		}
 		if d := t.match(x, zone, name); d != nil {
-			return h.answer(ctx, x, t, d)
+			holds, err := t.evaluate(x, d, &h.queries)
+			if err != nil {
+				return fmt.Errorf("template: an expression failed: %w", err)
+			}
+			if holds {
+				return h.answer(ctx, x, t, d)
+			}
 		}
 		if !t.fall.Contains(q) {
 			x.Reply.Start(q, dns.RcodeServerFailure)

@@ -97,6 +97,14 @@ authority "example. 60 IN NS ns.example."
 		{name: "parseInt", lines: "template IN A {\nmatch ^ip-(..)-\nanswer \"a. 1 IN A 10.0.0.{{ parseInt (index .Match 1) 16 8 }}\"\n}", ask: "ip-ff-. IN A",
 			want: "NOERROR aa\na. 1 IN A 10.0.0.255"},
 		{name: "a name with escapes", lines: everything(`a. 1 IN TXT {{ len .Name }}`), ask: `a\.b.example. IN A`, want: "NOERROR aa\na. 1 IN TXT \"13\""},
+		{name: "a variable", lines: "template IN A {\nmatch ^ip-(?P<ip>.*)[.]example\nvar ip replace(group('ip'), '-', '.')\nvar again ip + '!'\nanswer \"a. 1 IN TXT {{ .Var.ip }} {{ .Var.again }}\"\n}",
+			want: "NOERROR aa\na. 1 IN TXT \"10.0.0.1\" \"10.0.0.1!\""},
+		{name: "groups by number, and one that is not there", lines: "template IN A {\nmatch ^(ip)-\nvar x group(1) + group(0) + group(7) + group('x')\nanswer \"a. 1 IN TXT {{ .Var.x }}\"\n}", want: "NOERROR aa\na. 1 IN TXT \"ipip-\""},
+		{name: "a condition that holds", lines: "template IN A {\nexpr incidr(client_ip(), '10.0.0.0/8')\nexpr type() == 'A'\n}", want: "NOERROR aa"},
+		{name: "one of two conditions", lines: "template IN A {\nexpr type() == 'A'\nexpr type() == 'MX'\n}", want: "SERVFAIL"},
+		{name: "a condition that does not hold, and fallthrough", lines: "template IN A {\nexpr false\nfallthrough\n}\ntemplate IN A {\nrcode NXDOMAIN\n}", want: "NXDOMAIN aa"},
+		{name: "a condition that fails", lines: "template IN A {\nexpr incidr(name(), '10.0.0.0/8')\nfallthrough\n}", want: "SERVFAIL error"},
+		{name: "a variable that fails", lines: "template IN A {\nvar x int(name())\nfallthrough\n}", want: "SERVFAIL error"},
 		{name: "a record that is none", lines: everything("{{ .Name }} IN A nonsense"), want: "SERVFAIL error"},
 		{name: "no record", lines: everything("{{ if false }}x{{ end }}"), want: "SERVFAIL error"},
 		{name: "a template that fails", lines: everything("{{ index .Match 5 }}"), want: "SERVFAIL error"},
@@ -112,7 +120,7 @@ authority "example. 60 IN NS ns.example."
 			x := block.FromMsg(t, m)
 			err := block.Serve(x, built(t, block.NewEnv(io.Discard), tc.lines), block.HandlerFunc(next))
 			if tc.want == "SERVFAIL error" {
-				if err == nil || !strings.HasPrefix(err.Error(), "template: answer ") || x.Reply.Made() {
+				if err == nil || !strings.HasPrefix(err.Error(), "template: a") || x.Reply.Made() {
 					t.Errorf("error %v", err)
 				}
 				return
@@ -292,8 +300,14 @@ func TestBuild(t *testing.T) {
 		{name: "rcode", line: "template IN A {\nrcode NXDOMIAN\n}", err: `Corefile:3: rcode: "NXDOMIAN" is not a response code; did you mean "NXDOMAIN"?`},
 		{name: "ederror", line: "template IN A {\nederror 65536\n}", err: `Corefile:3: ederror: "65536" is not the code of an extended error`},
 		{name: "ederror with too much", line: "template IN A {\nederror 1 a b\n}", err: `ederror: wants 1 to 2 arguments, but has 3`},
-		{name: "var", line: "template IN A {\nvar ip replace(group('ip'), '-', '.')\n}", err: "Corefile:3: var: expressions are only understood by view"},
-		{name: "expr", line: "template IN A {\nexpr true\n}", err: "Corefile:3: expr: expressions are only understood by view"},
+		{name: "var without a value", line: "template IN A {\nvar ip\n}", err: `Corefile:3: var: wants at least 2 arguments, but has 1; write "var NAME EXPRESSION"`},
+		{name: "var that is no name", line: "template IN A {\nvar 1p 2\n}", err: `Corefile:3: var: "1p" cannot be the name of a variable`},
+		{name: "var of a function's name", line: "template IN A {\nvar client_ip 2\n}", err: `Corefile:3: var: "client_ip" is the name of something else`},
+		{name: "var of a word of the language", line: "template IN A {\nvar nil 2\n}", err: `"nil" is the name of something else`},
+		{name: "var twice", line: "template IN A {\nvar a 2\nvar a 3\n}", err: `Corefile:4: var: "a" is the name of something else`},
+		{name: "var that is used before", line: "template IN A {\nexpr a == 1\nvar a 1\n}", err: "Corefile:3: expr: unknown name a"},
+		{name: "expr that is no condition", line: "template IN A {\nexpr group(1)\n}", err: `Corefile:3: expr: expected bool, but got string in "group(1)"`},
+		{name: "expr with a block that is none", line: "template IN A {\nexpr incidr(group(1), '10.0.0.0/33')\n}", err: `Corefile:3: expr: incidr: "10.0.0.0/33" is not an address block`},
 		{name: "unknown", line: "template IN A {\nanwser x\n}", err: `Corefile:3: template: unknown option "anwser"; did you mean "answer"?`},
 		{name: "all at once", line: "template IN A {\nmatch (\nrcode x\n}", err: "Corefile:4: rcode:"},
 	} {

@@ -1,10 +1,8 @@
 // Package view is the directive that chooses a server block's queries by an expression, so that several blocks may share a
 // zone: split DNS.
 //
-// Expressions are those of github.com/expr-lang/expr, as in CoreDNS: a language of our own, or a part of that one, would
-// turn Corefiles into something to be translated. They are compiled when the Corefile is read, against the types of
-// what they may ask, so that a misspelled function or a result that is not true or false is an error at its line, and not
-// a block that never gets a query. They have no effects and no loops without end.
+// Its expressions are those of package expression: a misspelled one is an error at its line, and not a block that never
+// gets a query.
 package view
 
 import (
@@ -13,19 +11,17 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/expr-lang/expr"
-	"github.com/expr-lang/expr/vm"
-
 	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/plugin/expression"
 )
 
 // Handler chooses the queries of its server block.
 type Handler struct {
 	env       *plugin.Env
 	name      string
-	programs  []*vm.Program
+	programs  []*expression.Program
 	collector collector // nil where the block has no metadata
-	queries   sync.Pool // of *query
+	queries   sync.Pool // of *expression.Query
 }
 
 // collector is the directive metadata, which no query has reached yet when an expression asks for some.
@@ -65,22 +61,27 @@ func (h *Handler) Metadata(_ *plugin.Asked, label string) (value string, ok bool
 // Admits implements plugin.Filter: every expression has to be true. One that fails, because it was given no address where
 // one is wanted, is not.
 func (h *Handler) Admits(x *plugin.Exchange) bool {
-	q, ok := h.queries.Get().(*query)
+	q, ok := h.queries.Get().(*expression.Query)
 	if !ok {
-		q = newQuery()
+		q = expression.NewQuery()
 	}
-	q.x, q.collector = x, h.collector
+	var metadata *plugin.Metadata
+	q.Begin(x, func() *plugin.Metadata {
+		if metadata == nil && h.collector != nil {
+			metadata = h.collector.Collect(x)
+		}
+		return metadata
+	})
 	defer func() {
-		q.x, q.metadata = nil, nil
+		q.End()
 		h.queries.Put(q)
 	}()
 	for _, p := range h.programs {
-		result, err := expr.Run(p, q.functions)
+		holds, err := q.Holds(p)
 		if err != nil {
-			h.env.Log.Debug("an expression failed, so the query is another block's", "view", h.name, "error", err, slog.Any("name", q.name()))
-			return false
+			h.env.Log.Debug("an expression failed, so the query is another block's", "view", h.name, "error", err, slog.String("name", x.Query.NameString()))
 		}
-		if yes, ok := result.(bool); !ok || !yes {
+		if !holds {
 			return false
 		}
 	}

@@ -55,6 +55,11 @@ func TestTemplate(t *testing.T) {
 		{Name: "ederror", Body: "template IN A {\nrcode NXDOMAIN\nederror 21\n}", Different: extendedError()},
 		{Name: "ederror with a reason", Body: "template IN ANY {\nederror 17 \"not here\"\nanswer \"{{ .Name }} 60 IN A 192.0.2.1\"\n}", Different: extendedError()},
 		{Name: "ederror and SERVFAIL", Body: "template IN A {\nrcode SERVFAIL\nederror 21\n}"},
+		{Name: "a variable", Body: "template IN A {\nmatch ^ip-(?P<ip>.*)[.]@\nvar ip replace(group('ip'), '-', '.')\nvar long len(ip)\nanswer \"{{ .Name }} 60 IN TXT {{ .Var.ip }} {{ .Var.long }}\"\nfallthrough\n}"},
+		{Name: "a condition", Body: "template IN ANY {\nmatch ^(?P<a>[a-z]*)\nvar a group('a')\nexpr a == 'x' && group(1) == a\nanswer \"{{ .Name }} 60 IN TXT {{ .Var.a }}\"\n}"},
+		{Name: "a condition, fallthrough", Body: "template IN ANY {\nexpr type() == 'A'\nexpr \"any(['127.0.0.0/8', '10.0.0.0/8'], incidr(client_ip(), #))\"\nanswer \"{{ .Name }} 60 IN TXT yes\"\nfallthrough\n}"},
+		{Name: "a condition that fails", Body: "template IN ANY {\nexpr incidr(name(), '10.0.0.0/8')\nfallthrough\n}"},
+		{Name: "a variable that fails", Body: "template IN ANY {\nvar n int(name())\nfallthrough\n}"},
 		{Name: "upstream", Body: "template IN A {\nupstream 192.0.2.1\nanswer \"{{ .Name }} 60 IN A 192.0.2.1\"\n}"},
 	}
 	for i := range cases {
@@ -84,12 +89,13 @@ func TestTemplateVerdicts(t *testing.T) {
 		{true, []string{
 			"template ANY ANY", "template IN A example.org 10.0.0.0/8", "template CH TXT {\nmatch a b\nmatch c\n}", "template IN A {\nupstream 8.8.8.8\n}", "template IN A {\nanswer a b\nanswer c\nadditional d\nauthority e\n}",
 			"template IN A {\nrcode NXDOMAIN\nrcode NOERROR\n}", "template IN A {\nederror 1\nederror 65535 b\n}", "template IN A {\nfallthrough\nfallthrough a\n}", "template IN A\ntemplate IN A", "template NONE ANY",
-			"template IN A {\nanswer \"{{ if .Match }}{{ end }}\"\n}",
+			"template IN A {\nanswer \"{{ if .Match }}{{ end }}\"\n}", "template IN A {\nvar a 1\nvar b a + 1\nexpr b == 2\n}",
 		}},
 		{false, []string{
 			"template", "template IN", "template I A", "template IN AAA", "template in a", "template IN A {\nmatch\n}", "template IN A {\nmatch (\n}", "template IN A {\nanswer \"{{ .Name }\"\n}", "template IN A {\nanswer\n}",
 			"template IN A {\nadditional \"{{\"\n}", "template IN A {\nauthority \"{{ unknown }}\"\n}", "template IN A {\nauthority\n}", "template IN A {\nadditional\n}", "template IN A {\nrcode\n}", "template IN A {\nrcode nxdomain\n}",
 			"template IN A {\nrcode 3\n}", "template IN A {\nederror\n}", "template IN A {\nederror x\n}", "template IN A {\nederror 65536\n}", "template IN A {\nederror 1 a b\n}", "template IN A {\nanwser x\n}",
+			"template IN A {\nvar a\n}", "template IN A {\nvar 1a 2\n}", "template IN A {\nvar name 2\n}", "template IN A {\nvar true 2\n}", "template IN A {\nvar len 2\n}", "template IN A {\nexpr\n}", "template IN A {\nexpr nothing == 1\n}",
 		}},
 	} {
 		for _, body := range v.bodies {
