@@ -1,7 +1,7 @@
-// Command controlplane is etcd, kube-apiserver and kube-controller-manager in one binary, chosen by the name it is
-// called by. The tests need a real control plane that can be killed, frozen and restarted; one link instead of three
-// keeps the build short and the cached result small. It is a module of its own so that Kubernetes and its
-// requirements never touch the product's go.mod.
+// Command controlplane is etcd, kube-apiserver, kube-controller-manager and kube-proxy in one binary, chosen by the name
+// it is called by. The tests need a real control plane that can be killed, frozen and restarted, and the forwarder's peer;
+// one link instead of four keeps the build short and the cached result small. It is a module of its own so that
+// Kubernetes and its requirements never touch the product's go.mod.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"k8s.io/component-base/cli"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 )
 
 func main() {
@@ -23,8 +24,10 @@ func main() {
 		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
 	case "kube-controller-manager":
 		os.Exit(cli.Run(controllers.NewControllerManagerCommand()))
+	case "kube-proxy":
+		os.Exit(cli.Run(proxy.NewProxyCommand()))
 	default:
-		fmt.Fprintf(os.Stderr, "called as %q: call it as etcd, kube-apiserver or kube-controller-manager\n", name)
+		fmt.Fprintf(os.Stderr, "called as %q: call it as etcd, kube-apiserver, kube-controller-manager or kube-proxy\n", name)
 		os.Exit(2)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"regexp"
 )
 
-// BuildControlPlane returns the folder that holds etcd, kube-apiserver and kube-controller-manager. The Kubernetes
+// BuildControlPlane returns the folder that holds etcd, kube-apiserver, kube-controller-manager and kube-proxy. The Kubernetes
 // version is the one that test/controlplane/go.mod requires; the working directory must be inside the checkout.
 func BuildControlPlane(ctx context.Context) (string, error) {
 	source, err := controlPlaneSource()
@@ -30,14 +30,14 @@ func BuildControlPlane(ctx context.Context) (string, error) {
 	})
 }
 
-// linkControlPlane builds the one binary into dir and gives it the three names that it acts upon.
+// linkControlPlane builds the one binary into dir and gives it the names that it acts upon.
 func linkControlPlane(ctx context.Context, source string, v version, dir string) error {
 	const stamp = " -X k8s.io/component-base/version."
 	ldflags := "-s -w" + stamp + "gitVersion=" + v.git + stamp + "gitMajor=" + v.major + stamp + "gitMinor=" + v.minor
 	if err := goCommand(ctx, source, nil, "build", "-ldflags", ldflags, "-o", filepath.Join(dir, "controlplane"), "."); err != nil {
 		return err
 	}
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager"} {
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy"} {
 		if err := os.Symlink("controlplane", filepath.Join(dir, name)); err != nil {
 			return err
 		}
