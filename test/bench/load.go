@@ -28,7 +28,7 @@ var (
 // drive asks the questions of a file for some seconds, from the second processor.
 func (c *contender) drive(b *testing.B, questions string, seconds int) round {
 	b.Helper()
-	userBefore, systemBefore, err := cpuTime(c.process.PID())
+	before, _, err := c.process.CPU()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func (c *contender) drive(b *testing.B, questions string, seconds int) round {
 	if err != nil {
 		b.Fatalf("dnsperf: %v\n%s", err, out)
 	}
-	user, system, err := cpuTime(c.process.PID())
+	after, _, err := c.process.CPU()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -46,8 +46,8 @@ func (c *contender) drive(b *testing.B, questions string, seconds int) round {
 	if r.answered == 0 {
 		b.Fatalf("%s answered nothing\n%s", c.name, out)
 	}
-	r.user = (user - userBefore) / time.Duration(r.answered)
-	r.perQuery = r.user + (system-systemBefore)/time.Duration(r.answered)
+	r.user = (after.User - before.User) / time.Duration(r.answered)
+	r.perQuery = r.user + (after.System-before.System)/time.Duration(r.answered)
 	if m := rateText.FindSubmatch(out); m != nil {
 		r.rate, _ = strconv.ParseFloat(string(m[1]), 64)
 	}

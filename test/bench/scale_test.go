@@ -66,10 +66,9 @@ func manyObjects() []runtime.Object {
 func measure(b *testing.B, c *contender, cluster *kube.Cluster) size {
 	b.Helper()
 	s := size{ready: c.took}
-	pid := c.process.PID()
 	wait(b, settle)
-	s.steady, s.startPeak = resident(b, pid)
-	if err := resetPeak(pid); err != nil {
+	s.steady, s.startPeak = resident(b, c.process)
+	if err := c.process.ResetPeak(); err != nil {
 		b.Fatal(err)
 	}
 	cluster.KillAPIServer(b)
@@ -78,13 +77,13 @@ func measure(b *testing.B, c *contender, cluster *kube.Cluster) size {
 	cluster.Load(b, service(name, ""))
 	await(b, c, name)
 	wait(b, settle)
-	s.steadyAfter, s.listPeak = resident(b, pid)
+	s.steadyAfter, s.listPeak = resident(b, c.process)
 	return s
 }
 
-func resident(b *testing.B, pid int) (now, peak int) {
+func resident(b *testing.B, p *peer.Process) (now, peak int) {
 	b.Helper()
-	now, peak, err := memory(pid)
+	now, peak, err := p.Memory()
 	if err != nil {
 		b.Fatal(err)
 	}
