@@ -77,16 +77,26 @@ func named[T string | []byte](s *Endpoints, label T) []uint32 {
 	return s.byName[from:to]
 }
 
-// newEndpoints packs what one slice holds. Names that cannot be a label, because they are too long or have a dot (a pod
+// newEndpoints packs what one slice holds that is ready. Names that cannot be a label, because they are too long or have a dot (a pod
 // may be called "web.0"), are left out, as a question cannot spell them: the endpoint goes by its address.
 func newEndpoints(spec *SliceSpec) *Endpoints {
-	if len(spec.Endpoints) == 0 {
+	ready := 0
+	for i := range spec.Endpoints {
+		if !spec.Endpoints[i].Unready {
+			ready++
+		}
+	}
+	if ready == 0 {
 		return none
 	}
-	s := &Endpoints{Ports: [][]Port{slices.Clone(spec.Ports)}, List: make([]Endpoint, 0, len(spec.Endpoints))}
+	s := &Endpoints{Ports: [][]Port{slices.Clone(spec.Ports)}, List: make([]Endpoint, 0, ready)}
 	var text strings.Builder
 	intern := interner{text: &text, at: map[string]uint32{}}
-	for _, e := range spec.Endpoints {
+	for i := range spec.Endpoints {
+		e := &spec.Endpoints[i]
+		if e.Unready {
+			continue
+		}
 		packed := Endpoint{Addr: e.Addr}
 		if len(e.Name) <= maxLabel && strings.IndexByte(e.Name, '.') < 0 {
 			packed.nameAt, packed.nameLen, packed.podName = intern.add(e.Name), uint8(len(e.Name)), e.PodName

@@ -48,6 +48,7 @@ type Lease struct {
 
 // Lease takes a hold of the origin's Store. Nothing is opened before Start.
 func (p *Pool) Lease(origin Origin, needs Needs, telemetry Telemetry) (*Lease, error) {
+	needs = needs.Full()
 	if _, err := p.open(origin, needs, Telemetry{}); err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func (p *Pool) Lease(origin Origin, needs Needs, telemetry Telemetry) (*Lease, e
 // match is the share that can serve needs: one that runs with enough, or one that does not run yet.
 func (p *Pool) match(key string, needs Needs) *share {
 	for _, s := range p.shares[key] {
-		if !s.running || s.needs.Covers(needs) {
+		if s.needs.Covers(needs) || !s.running && s.needs.Joins(needs) {
 			return s
 		}
 	}

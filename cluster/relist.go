@@ -78,6 +78,10 @@ func (w *Writer) sweep(kind Kind) {
 				w.dropPod(id, p)
 			}
 		}
+	case KindNode:
+		if w.nodeSeen != current {
+			w.dropNode()
+		}
 	}
 }
 

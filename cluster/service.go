@@ -12,7 +12,7 @@ type Service struct {
 	Ports        []Port
 	External     []External
 	Endpoints    *Endpoints  // never nil
-	Forwarding   *Forwarding // nil unless Needs.Forwarding
+	Forwarding   *Forwarding // nil unless Needs.Forwarding, and for a service that nobody forwards
 	Backends     *Backends   // nil unless Needs.Forwarding, or when there are none
 }
 

@@ -14,15 +14,16 @@ const (
 	KindEndpointSlice
 	KindNamespace
 	KindPod
+	KindNode
 	kinds
 )
 
 // Kinds lists every kind.
-func Kinds() []Kind { return []Kind{KindService, KindEndpointSlice, KindNamespace, KindPod} }
+func Kinds() []Kind { return []Kind{KindService, KindEndpointSlice, KindNamespace, KindPod, KindNode} }
 
 // String is the resource's plural name, as kubectl and RBAC rules spell it.
 func (k Kind) String() string {
-	return [...]string{"services", "endpointslices", "namespaces", "pods"}[k]
+	return [...]string{"services", "endpointslices", "namespaces", "pods", "nodes"}[k]
 }
 
 // Needs says what consumers of a Store read. Sources leave out everything else before they buffer anything.
@@ -33,7 +34,8 @@ type Needs struct {
 	Pods      bool // pods by address
 	PodLabels bool // the labels of those pods
 	External  bool // by what services are known outside of the cluster
-	// Forwarding: how a service's virtual IPs are to be forwarded, and its backends, also those that are not ready.
+	// Forwarding: how a service's virtual IPs are to be forwarded, and its backends, also those that are not ready. It
+	// implies Endpoints.
 	Forwarding bool
 	Node       string // the node of this name; empty for none
 }
@@ -52,8 +54,17 @@ func (n Needs) Union(m Needs) Needs {
 	}
 }
 
+// Full is n with what its parts imply.
+func (n Needs) Full() Needs {
+	n.Endpoints = n.Endpoints || n.Forwarding
+	return n
+}
+
+// Joins tells whether one source can serve both: it follows one node at most.
+func (n Needs) Joins(m Needs) bool { return n.Node == "" || m.Node == "" || n.Node == m.Node }
+
 // Covers tells whether a source that serves n also serves m.
-func (n Needs) Covers(m Needs) bool { return n.Union(m) == n }
+func (n Needs) Covers(m Needs) bool { return n.Joins(m) && n.Union(m) == n }
 
 // ServiceType says how a service's name is answered.
 type ServiceType uint8
@@ -127,17 +138,33 @@ type ServiceSpec struct {
 	ExternalName    string
 	Ports           []Port
 	External        []External // with Needs.External: spec.externalIPs, then status.loadBalancer.ingress
+	Forwarding      *Forwarding
 }
 
-// EndpointSpec is one address of an endpoint slice. Only ready endpoints are handed over.
+// EndpointSpec is one address of an endpoint slice. Without Needs.Forwarding only ready endpoints are handed over, and
+// what stands below PodName is left out.
 type EndpointSpec struct {
 	Addr Addr
 	// Name is the hostname or, with Needs.PodNames and no hostname, the pod's name; empty when the endpoint goes by
 	// its address.
 	Name string
+	Zone string // with Needs.Zones
 	// PodName tells that Name is the pod's, which only some consumers use.
 	PodName bool
-	Zone    string
+
+	Unready     bool // the conditions; an endpoint without any is ready and serving
+	Unserving   bool
+	Terminating bool
+	// Further tells that it is not the first address of its endpoint: a name has all of them, a virtual IP leads to the
+	// first only.
+	Further bool
+	Place   *Place // nil when nothing is known of it
+}
+
+// Place is where an endpoint is, and for whom.
+type Place struct {
+	Node, Zone         string
+	ForNodes, ForZones []string // hints
 }
 
 // SliceSpec is what a source hands over of an EndpointSlice.
@@ -146,6 +173,7 @@ type SliceSpec struct {
 	Service         string // of the label kubernetes.io/service-name
 	Ports           []Port
 	Endpoints       []EndpointSpec
+	Backends        bool // with Needs.Forwarding: Endpoints are all that the slice has, and the service is to have Backends
 	// Trigger is the time of the change that led to this state of the slice, zero when it is not known
 	// (annotation endpoints.kubernetes.io/last-change-trigger-time).
 	Trigger time.Time

@@ -13,7 +13,7 @@ type Status struct {
 	Source    string    // what the Store is filled from
 	Synced    bool      // every kind was listed once
 	Waiting   []Kind    // the kinds that were not listed yet
-	Objects   [4]int    // by Kind
+	Objects   [5]int    // by Kind
 	LastEvent time.Time // of the last event, bookmark or relist; zero before any
 	Relists   uint64    // lists after the first, by all kinds
 	Skipped   uint64    // objects or parts of objects that broke a rule

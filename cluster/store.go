@@ -14,6 +14,7 @@ type Store struct {
 	pods       *table[Pod]
 	addresses  *reverse
 	numbers    atomic.Pointer[[]atomic.Pointer[Service]]
+	node       atomic.Pointer[Node]
 	serial     atomic.Uint32
 	external   atomic.Uint32
 	synced     atomic.Bool
@@ -63,6 +64,9 @@ func (s *Store) Holders(addr Addr) Holders { return s.addresses.holders(s, addr)
 
 // PodAt is the first of the running pods with this address, or nil.
 func (s *Store) PodAt(addr Addr) *Pod { return s.pods.get(addr[:]) }
+
+// Node is the node that Needs.Node names; nil when it is not known.
+func (s *Store) Node() *Node { return s.node.Load() }
 
 // Serial is the Unix second of the last change to a service, an endpoint or a pod; 0 before any.
 func (s *Store) Serial() uint32 { return s.serial.Load() }

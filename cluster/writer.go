@@ -24,6 +24,9 @@ type Writer struct {
 	watchers    map[int]func(Change)
 	nextWatcher int
 	interned    map[string]string
+	localities  map[string]*locality // by key
+	localityKey []byte               // memory used again
+	nodeSeen    uint32               // generation of the node
 }
 
 // objectKey is the identity of a namespaced object.
@@ -39,6 +42,7 @@ type serviceState struct {
 type part struct {
 	slice     string
 	endpoints *Endpoints
+	backends  *Backends
 }
 
 type sliceState struct {
@@ -62,6 +66,7 @@ func newWriter(s *Store) *Writer {
 		pods:       map[objectKey]podState{},
 		watchers:   map[int]func(Change){},
 		interned:   map[string]string{},
+		localities: map[string]*locality{},
 	}
 }
 
@@ -119,8 +124,8 @@ func (w *Writer) PutService(spec *ServiceSpec) bool {
 	}
 	next := *state.record
 	next.Type, next.ClusterIPs, next.ExternalName, next.Ports = spec.Type, spec.ClusterIPs, spec.ExternalName, w.ports(spec.Ports)
-	next.External = spec.External
-	if !sameService(state.record, &next) || !slices.Equal(state.record.External, next.External) {
+	next.External, next.Forwarding = spec.External, spec.Forwarding
+	if !sameService(state.record, &next) || !slices.Equal(state.record.External, next.External) || !sameForwarding(state.record.Forwarding, next.Forwarding) {
 		w.swap(state, &next, Change{Kind: KindService})
 	}
 	return true
@@ -165,7 +170,7 @@ func (w *Writer) dropService(state *serviceState) {
 	w.store.status.objects[KindService].Add(-1)
 	next := *state.record
 	next.Type, next.ClusterIPs, next.ExternalName, next.Ports = Absent, nil, "", nil
-	next.External = nil
+	next.External, next.Forwarding = nil, nil
 	w.swap(state, &next, Change{Kind: KindService})
 }
 
@@ -194,12 +199,11 @@ func (w *Writer) PutSlice(spec *SliceSpec) bool {
 	for _, ports := range endpoints.Ports {
 		w.ports(ports)
 	}
+	fresh := part{slice: spec.Name, endpoints: endpoints, backends: w.newBackends(spec)}
 	state := w.state(key)
 	key = state.record.key
 	w.slices[objectKey{w.intern(spec.Namespace), spec.Name}] = sliceState{service: key, generation: w.generation[KindEndpointSlice]}
-	if state.setPart(spec.Name, endpoints) {
-		w.refresh(state, Change{Kind: KindEndpointSlice, Trigger: spec.Trigger})
-	}
+	w.refresh(state, state.setPart(fresh), Change{Kind: KindEndpointSlice, Trigger: spec.Trigger})
 	return true
 }
 
@@ -218,8 +222,9 @@ func (w *Writer) dropSlice(id objectKey, old sliceState) {
 	delete(w.slices, id)
 	w.store.status.objects[KindEndpointSlice].Add(-1)
 	state := w.states[old.service]
+	change := state.setPart(part{slice: id.name, endpoints: none})
 	state.parts = slices.DeleteFunc(state.parts, func(p part) bool { return p.slice == id.name })
-	w.refresh(state, Change{Kind: KindEndpointSlice})
+	w.refresh(state, change, Change{Kind: KindEndpointSlice})
 }
 
 // PutNamespace adds a namespace.
@@ -273,42 +278,61 @@ func (w *Writer) state(key string) *serviceState {
 	return s
 }
 
-// setPart sets what one slice contributes; the result is false when it is what was there.
-func (s *serviceState) setPart(slice string, endpoints *Endpoints) bool {
+// difference is what a slice changed: what names are made of, what virtual IPs are.
+type difference struct{ endpoints, backends bool }
+
+// setPart sets what one slice contributes.
+func (s *serviceState) setPart(fresh part) difference {
 	for i := range s.parts {
-		if p := &s.parts[i]; p.slice == slice {
-			if sameEndpoints(p.endpoints, endpoints) {
-				return false
+		if p := &s.parts[i]; p.slice == fresh.slice {
+			d := difference{endpoints: !sameEndpoints(p.endpoints, fresh.endpoints), backends: !sameBackends(p.backends, fresh.backends)}
+			if d.endpoints {
+				p.endpoints = fresh.endpoints
 			}
-			p.endpoints = endpoints
-			return true
+			if d.backends {
+				p.backends = fresh.backends
+			}
+			return d
 		}
 	}
-	s.parts = append(s.parts, part{slice: slice, endpoints: endpoints})
-	return len(endpoints.List) > 0
+	s.parts = append(s.parts, fresh)
+	return difference{endpoints: len(fresh.endpoints.List) > 0, backends: fresh.backends != nil}
 }
 
-// refresh merges the slices anew and swaps the record.
-func (w *Writer) refresh(state *serviceState, change Change) {
-	parts := make([]*Endpoints, len(state.parts))
-	for i, p := range state.parts {
-		parts[i] = p.endpoints
-	}
+// refresh merges anew what slices changed, and swaps the record. What did not change stays the same one, so that
+// readers can tell.
+func (w *Writer) refresh(state *serviceState, d difference, change Change) {
 	next := *state.record
-	next.Endpoints = merge(parts)
-	w.swap(state, &next, change)
+	if d.endpoints {
+		parts := make([]*Endpoints, len(state.parts))
+		for i, p := range state.parts {
+			parts[i] = p.endpoints
+		}
+		next.Endpoints = merge(parts)
+	}
+	if d.backends {
+		next.Backends = mergeBackends(state.parts)
+	}
+	if d != (difference{}) {
+		w.swap(state, &next, change)
+	} else if len(state.parts) == 0 && next.Type == Absent {
+		w.forget(state)
+	}
 }
 
 // swap puts next in the place of the record, reverse names first to come and last to go.
 func (w *Writer) swap(state *serviceState, next *Service, change Change) {
 	s, old := w.store, state.record
-	gone := addressSet(old)
-	for addr := range addressSet(next) {
-		if _, had := gone[addr]; had {
-			delete(gone, addr)
-			continue
+	var gone map[Addr]struct{}
+	if !sameAddresses(old, next) {
+		gone = addressSet(old)
+		for addr := range addressSet(next) {
+			if _, had := gone[addr]; had {
+				delete(gone, addr)
+				continue
+			}
+			s.addresses.add(addr, next.id)
 		}
-		s.addresses.add(addr, next.id)
 	}
 	state.record = next
 	w.number(next.id).Store(next)
@@ -330,6 +354,11 @@ func (w *Writer) forget(state *serviceState) {
 	w.store.services.delete(key)
 	w.number(id).Store(nil)
 	w.freeNumbers = append(w.freeNumbers, id)
+}
+
+// sameAddresses tells that two records are found by the same addresses, for sure.
+func sameAddresses(a, b *Service) bool {
+	return a.Endpoints == b.Endpoints && slices.Equal(a.ClusterIPs, b.ClusterIPs) && slices.Equal(a.External, b.External)
 }
 
 func addressSet(s *Service) map[Addr]struct{} {

@@ -13,6 +13,11 @@ import (
 //	namespace
 //	service NAME TYPE [ADDRESS…] [to EXTERNALNAME] [outside ADDRESS|NAME…] [PORT/PROTOCOL=NUMBER…]
 //	endpoint SERVICE ADDRESS [name NAME | pod NAME] [zone ZONE] [PORT/PROTOCOL=NUMBER…]
+//	forwarding SERVICE [proxy NAME] [balancer ADDRESS…] [external ADDRESS…] [from PREFIX…|nobody] [node-ports NUMBER…]
+//		[health NUMBER] [affinity DURATION] [internal-local] [external-local]
+//	backend SERVICE ADDRESS [node NAME] [zone ZONE] [for-nodes NAME…] [for-zones ZONE…] [unready] [unserving] [terminating]
+//		[PORT/PROTOCOL=NUMBER…]
+//	node NAME [zone ZONE] [at ADDRESS…] [leaving]
 //	reverse ADDRESS SERVICE
 //	pod ADDRESS NAME [app=LABEL]
 //
@@ -26,8 +31,11 @@ func View(store *cluster.Store, namespace string, addrs ...string) string {
 		if svc.Namespace() == namespace {
 			lines = append(lines, service(svc))
 			lines = append(lines, endpoints(svc)...)
+			lines = append(lines, forwarding(svc)...)
+			lines = append(lines, backends(svc)...)
 		}
 	})
+	lines = append(lines, node(store.Node())...)
 	for _, text := range addrs {
 		lines = append(lines, reverse(store, namespace, text)...)
 	}

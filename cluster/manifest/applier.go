@@ -41,6 +41,9 @@ func (a *applier) all(files []*objects) {
 	for _, pod := range state.ending {
 		a.writer.KeepPod(pod.Namespace, pod.Name)
 	}
+	if state.node != nil {
+		a.writer.PutNode(state.node)
+	}
 	for _, kind := range kinds {
 		a.writer.EndList(kind)
 	}

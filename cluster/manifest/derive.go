@@ -20,6 +20,7 @@ type state struct {
 	slices     []*cluster.SliceSpec
 	pods       []*cluster.PodSpec
 	ending     []*cluster.PodSpec // pods that stay findable if they were so, until they are gone
+	node       *cluster.Node      // the one of Needs.Node; nil when no manifest has it
 	problems   []string
 }
 
@@ -29,6 +30,7 @@ func (r *rules) derive(files []*objects) *state {
 	all := out.gather(files)
 	out.namespaces = r.namespaces(all)
 	out.addresses(r, all.services)
+	out.nodePorts(all.services)
 	if r.needs.Endpoints {
 		r.endpointSlices(out, all)
 	}
@@ -51,6 +53,11 @@ func (r *rules) derive(files []*objects) *state {
 					out.pods = append(out.pods, spec)
 				}
 			}
+		}
+	}
+	for _, n := range all.nodes {
+		if n.name == r.needs.Node {
+			out.node = n.spec
 		}
 	}
 	return out
@@ -180,7 +187,7 @@ func (r *rules) endpointSlices(out *state, all *objects) {
 	pods := newPodIndex(all.pods)
 	zones := map[string]string{}
 	for _, n := range all.nodes {
-		zones[n.name] = n.zone
+		zones[n.name] = n.spec.Zone
 	}
 	for _, s := range all.services {
 		if len(s.selector) == 0 || s.spec.Type == cluster.ExternalName || given[[2]string{s.namespace, s.name}] != 0 {
@@ -198,7 +205,7 @@ func (r *rules) slicesOf(s *service, pods []*pod, zones map[string]string) []*cl
 	for _, family := range s.families {
 		byPorts := map[string]*cluster.SliceSpec{}
 		for _, p := range pods {
-			if !p.running || !p.ready && !s.publish {
+			if !p.running || !r.needs.Forwarding && !p.published(s) {
 				continue
 			}
 			ports := p.ports(s)
@@ -210,7 +217,7 @@ func (r *rules) slicesOf(s *service, pods []*pod, zones map[string]string) []*cl
 				}
 				slice := byPorts[name]
 				if slice == nil {
-					slice = &cluster.SliceSpec{Namespace: s.namespace, Name: name, Service: s.name, Ports: ports}
+					slice = &cluster.SliceSpec{Namespace: s.namespace, Name: name, Service: s.name, Ports: ports, Backends: r.needs.Forwarding}
 					byPorts[name] = slice
 					out = append(out, slice)
 				}
@@ -221,8 +228,15 @@ func (r *rules) slicesOf(s *service, pods []*pod, zones map[string]string) []*cl
 	return out
 }
 
+// published tells whether the pod is a ready endpoint of a service.
+func (p *pod) published(s *service) bool { return s.publish || p.ready && !p.ending }
+
 func (r *rules) endpoint(s *service, p *pod, addr cluster.Addr, zones map[string]string) cluster.EndpointSpec {
 	e := cluster.EndpointSpec{Addr: addr}
+	if r.needs.Forwarding {
+		e.Unready, e.Unserving, e.Terminating = !p.published(s), !p.ready, p.ending
+		e.Place = &cluster.Place{Node: p.node, Zone: zones[p.node]}
+	}
 	switch {
 	case p.hostname != "" && p.subdomain == s.name:
 		e.Name = p.hostname

@@ -39,6 +39,8 @@ type service struct {
 	selector map[string]string
 	publish  bool // publishNotReadyAddresses
 	targets  []intstr.IntOrString
+
+	wantsNodePorts, wantsHealthPort bool // with Needs.Forwarding, where the manifest leaves them to the API server
 }
 
 type endpointSlice struct {
@@ -52,7 +54,7 @@ type pod struct {
 	addrs       []cluster.Addr
 	running     bool // in no terminal phase
 	ending      bool // it is being deleted
-	ready       bool
+	ready       bool // its condition
 	hostname    string
 	subdomain   string
 	node        string
@@ -67,7 +69,7 @@ type namedPort struct {
 
 type node struct {
 	object
-	zone string
+	spec *cluster.Node
 }
 
 func (r *reader) namespace(n *corev1.Namespace) {
@@ -80,10 +82,6 @@ func (r *reader) namespace(n *corev1.Namespace) {
 		labels[k] = v
 	}
 	r.out.namespaces = append(r.out.namespaces, &object{at: r.place(), name: n.Name, labels: labels})
-}
-
-func (r *reader) node(n *corev1.Node) {
-	r.out.nodes = append(r.out.nodes, &node{object{at: r.place(), name: n.Name}, n.Labels[corev1.LabelTopologyZone]})
 }
 
 func (r *reader) service(in *corev1.Service) {
@@ -107,6 +105,7 @@ func (r *reader) service(in *corev1.Service) {
 	if r.needs.External {
 		s.spec.External = externals(in)
 	}
+	var nodePorts []int32
 	for i, p := range in.Spec.Ports {
 		number, ok := r.port(int(p.Port), p.Protocol, "spec", "ports", i)
 		if !ok {
@@ -118,6 +117,10 @@ func (r *reader) service(in *corev1.Service) {
 			target = intstr.FromInt32(p.Port)
 		}
 		s.targets = append(s.targets, target)
+		nodePorts = append(nodePorts, p.NodePort)
+	}
+	if r.needs.Forwarding && s.spec.Type == cluster.ClusterIP {
+		r.forwarding(s, in, nodePorts)
 	}
 	r.out.services = append(r.out.services, s)
 }
@@ -196,7 +199,7 @@ func (r *reader) slice(in *discovery.EndpointSlice) {
 		return // names are not addresses: neither an answer nor a rule can have them
 	}
 	s := &endpointSlice{object: object{r.place(), in.Namespace, in.Name, in.Labels}}
-	s.spec = cluster.SliceSpec{Namespace: in.Namespace, Name: in.Name, Service: name}
+	s.spec = cluster.SliceSpec{Namespace: in.Namespace, Name: in.Name, Service: name, Backends: r.needs.Forwarding}
 	for i, p := range in.Ports {
 		port := cluster.Port{Protocol: cluster.TCP}
 		if p.Name != nil {
@@ -222,12 +225,12 @@ func (r *reader) slice(in *discovery.EndpointSlice) {
 	r.out.slices = append(r.out.slices, s)
 }
 
-// endpoint adds the addresses of an endpoint that is ready; one that does not say is.
+// endpoint adds the addresses of an endpoint that is ready; one that does not say is. Virtual IPs need the others, too.
 func (r *reader) endpoint(s *endpointSlice, family discovery.AddressType, e *discovery.Endpoint, i int) {
-	if ready := e.Conditions.Ready; ready != nil && !*ready {
+	spec := cluster.EndpointSpec{Unready: e.Conditions.Ready != nil && !*e.Conditions.Ready}
+	if spec.Unready && !r.needs.Forwarding {
 		return
 	}
-	spec := cluster.EndpointSpec{}
 	if e.Hostname != nil {
 		spec.Name = *e.Hostname
 	}
@@ -236,6 +239,9 @@ func (r *reader) endpoint(s *endpointSlice, family discovery.AddressType, e *dis
 	}
 	if r.needs.Zones && e.Zone != nil {
 		spec.Zone = *e.Zone
+	}
+	if r.needs.Forwarding {
+		backend(&spec, e)
 	}
 	for j, text := range e.Addresses {
 		path := []any{"endpoints", i, "addresses", j}
@@ -246,7 +252,7 @@ func (r *reader) endpoint(s *endpointSlice, family discovery.AddressType, e *dis
 		case addr.Unmap().Is4() != (family != discovery.AddressTypeIPv6):
 			r.problem(path, "%s %q: not of the slice's addressType %s; it is left out", join(path), text, family)
 		default:
-			spec.Addr = cluster.AddrFrom(addr)
+			spec.Addr, spec.Further = cluster.AddrFrom(addr), j > 0
 			s.spec.Endpoints = append(s.spec.Endpoints, spec)
 		}
 	}
@@ -261,24 +267,36 @@ func (r *reader) legacyEndpoints(in *corev1.Endpoints) {
 		for _, p := range subset.Ports {
 			out.Ports = append(out.Ports, discovery.EndpointPort{Name: &p.Name, Port: &p.Port, Protocol: &p.Protocol})
 		}
-		for _, six := range []bool{false, true} {
+		byFamily := map[discovery.AddressType][]discovery.Endpoint{}
+		r.legacyAddresses(byFamily, subset.Addresses, true, "subsets", i, "addresses")
+		if r.needs.Forwarding {
+			r.legacyAddresses(byFamily, subset.NotReadyAddresses, false, "subsets", i, "notReadyAddresses")
+		}
+		for _, family := range []discovery.AddressType{discovery.AddressTypeIPv4, discovery.AddressTypeIPv6} {
 			slice := out.DeepCopy()
-			slice.AddressType = map[bool]discovery.AddressType{false: discovery.AddressTypeIPv4, true: discovery.AddressTypeIPv6}[six]
-			for _, a := range subset.Addresses {
-				addr, err := netip.ParseAddr(a.IP)
-				if err != nil && !six {
-					r.problem([]any{"subsets", i, "addresses"}, "subsets[%d].addresses %q: not an IP address; it is left out", i, a.IP)
-				}
-				if err == nil && addr.Unmap().Is4() != six {
-					e := discovery.Endpoint{Addresses: []string{a.IP}, TargetRef: a.TargetRef}
-					if a.Hostname != "" {
-						e.Hostname = &a.Hostname
-					}
-					slice.Endpoints = append(slice.Endpoints, e)
-				}
-			}
+			slice.AddressType, slice.Endpoints = family, byFamily[family]
 			r.legacySlice(slice, i)
 		}
+	}
+}
+
+func (r *reader) legacyAddresses(byFamily map[discovery.AddressType][]discovery.Endpoint, list []corev1.EndpointAddress, ready bool, path ...any) {
+	for _, a := range list {
+		addr, err := netip.ParseAddr(a.IP)
+		if err != nil {
+			r.problem(path, "%s %q: not an IP address; it is left out", join(path), a.IP)
+			continue
+		}
+		family := discovery.AddressTypeIPv4
+		if !addr.Unmap().Is4() {
+			family = discovery.AddressTypeIPv6
+		}
+		e := discovery.Endpoint{Addresses: []string{a.IP}, TargetRef: a.TargetRef, NodeName: a.NodeName}
+		e.Conditions.Ready = &ready
+		if a.Hostname != "" {
+			e.Hostname = &a.Hostname
+		}
+		byFamily[family] = append(byFamily[family], e)
 	}
 }
 
@@ -304,7 +322,7 @@ func (r *reader) pod(in *corev1.Pod) {
 		object:    object{r.place(), in.Namespace, in.Name, in.Labels},
 		running:   in.Status.Phase != corev1.PodSucceeded && in.Status.Phase != corev1.PodFailed,
 		ending:    in.DeletionTimestamp != nil,
-		ready:     isReady(&in.Status) && in.DeletionTimestamp == nil,
+		ready:     isReady(&in.Status),
 		hostname:  in.Spec.Hostname,
 		subdomain: in.Spec.Subdomain,
 		node:      in.Spec.NodeName,

@@ -56,6 +56,7 @@ type rules struct {
 // error: paths that cannot be read, selectors, CIDRs.
 func Open(origin cluster.Origin, needs cluster.Needs, log *slog.Logger) (cluster.Source, error) {
 	s := &source{log: log, settle: 50 * time.Millisecond, poll: 10 * time.Second}
+	needs = needs.Full()
 	s.rules = rules{needs: needs, cidrs: origin.ServiceCIDRs}
 	var errs []error
 	if len(origin.Manifests) == 0 {
@@ -183,6 +184,9 @@ func (r *rules) kinds() []cluster.Kind {
 	}
 	if r.needs.Pods {
 		kinds = append(kinds, cluster.KindPod)
+	}
+	if r.needs.Node != "" {
+		kinds = append(kinds, cluster.KindNode)
 	}
 	return kinds
 }
