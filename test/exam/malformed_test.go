@@ -136,7 +136,7 @@ func declaredRaw(s *sitting, proto string, p, theirs, ours []byte) string {
 // provokeBoth asks again, with more patience, when one server is silent and the other is not. CoreDNS reads only 512
 // bytes of a datagram, Nameplane all of it: of longer ones CoreDNS's answer over TCP counts.
 func provokeBoth(s *sitting, proto string, p packet) (theirs, ours []byte, err error) {
-	for _, patience := range []time.Duration{settle, doubt} {
+	for _, patience := range []time.Duration{settle, doubt, 10 * doubt} {
 		theirsProto := proto
 		if len(p.bytes) > 512 {
 			theirsProto = "tcp"

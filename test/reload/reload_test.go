@@ -96,7 +96,8 @@ func TestReloads(t *testing.T) {
 	if took > time.Minute {
 		t.Errorf("it took %s, want less than a minute", took)
 	}
-	if total == 0 || os.Getenv(peer.Switch) == "1" && rate < 0.9*queriesPerSecond {
+	// A machine that does other things sends fewer; half of them are still dozens for each reload.
+	if total == 0 || os.Getenv(peer.Switch) == "1" && rate < 0.5*queriesPerSecond {
 		t.Errorf("%.0f queries a second, want %d", rate, queriesPerSecond)
 	}
 	if got := p.metric(at.admin, "coredns_reload_failed_total") - failed; got != float64(n/2) {
