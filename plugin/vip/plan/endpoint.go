@@ -57,6 +57,9 @@ type candidate struct {
 	fate        Fate
 }
 
+// ends tells whether the endpoint terminates, but still serves.
+func (c *candidate) ends() bool { return c.serving && c.terminating }
+
 // hint is what an endpoint's hints say of this node, or of its zone.
 type hint uint8
 
@@ -80,9 +83,6 @@ func hintOf(names []string, own string) hint {
 // endpoint belongs to a port by the port's name and protocol in its slice (KEP-752). A port without a number belongs to
 // none.
 func (v *view) join(svc *cluster.Service, port cluster.Port, four bool) []candidate {
-	if svc.Backends == nil {
-		return nil
-	}
 	node, zone := v.nodeName(), v.zone()
 	list := make([]candidate, svc.Backends.Len())
 	for i := range list {
@@ -161,7 +161,7 @@ func judge(list []candidate, local bool) {
 		}
 	}
 	for i := range list {
-		if c := &list[i]; c.fate == NotReady && c.serving && c.terminating {
+		if c := &list[i]; c.fate == NotReady && c.ends() {
 			c.fate = Ending
 			if !any {
 				c.fate = LastResort

@@ -49,3 +49,13 @@ func (k Key) String() string {
 func (k Key) Compare(other Key) int {
 	return cmp.Or(k.Addr.Compare(other.Addr), cmp.Compare(k.Port, other.Port), cmp.Compare(k.Protocol, other.Protocol))
 }
+
+// nodePort is the key of the NodePort that is reached at k, should its address be one of the node's.
+func (k Key) nodePort() Key {
+	if k.Addr.Is4() {
+		k.Addr = netip.IPv4Unspecified()
+	} else {
+		k.Addr = netip.IPv6Unspecified()
+	}
+	return k
+}

@@ -17,7 +17,7 @@ type Policy struct {
 	AllowPods     bool // ClusterIPs answer clients in PodCIDRs
 	AllowNode     bool // ... and on this node
 	AllowFrom     []netip.Prefix
-	NodePortAddrs []netip.Prefix // addresses of this node on which NodePorts answer; none for its primary ones
+	NodePortAddrs []netip.Prefix // addresses of this node on which NodePorts answer; State.Policy fills in its primary ones
 	ExternalIPs   bool           // spec.externalIPs are served
 	Loopback      netip.Prefix   // a range of 127.0.0.0/8 in which a virtual IP may lie all the same; not valid for none
 }

@@ -72,7 +72,7 @@ func (v *view) targets(svc *cluster.Service, port cluster.Port, four bool) *targ
 		t.cluster.Verdict = Reject
 	}
 	if port.Protocol == cluster.UDP {
-		t.serving = chosen(list, func(c *candidate) bool { return c.joined == Used && (c.ready || c.serving) })
+		t.serving = chosen(list, func(c *candidate) bool { return c.joined == Used && (c.ready || c.ends()) })
 		if slices.Equal(t.serving, t.cluster.Backends) {
 			t.serving = t.cluster.Backends
 		}

@@ -73,6 +73,14 @@ func (s *State) remove(e *entry) []*Service {
 	return touched.settle(s)
 }
 
+// Policy is the policy as a plane has to be given it: with this node's primary addresses, the first of each family, where
+// the operator named none for NodePorts to answer on.
+func (s *State) Policy() *Policy {
+	p := *s.view.policy
+	p.NodePortAddrs = s.view.nodePortAddrs()
+	return &p
+}
+
 // SetPolicy plans all services anew.
 func (s *State) SetPolicy(policy *Policy) (changed []*Service) {
 	return s.look(view{policy, s.view.node})

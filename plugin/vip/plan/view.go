@@ -35,12 +35,20 @@ func (v *view) isNodeAddr(a netip.Addr) bool {
 	return v.node != nil && slices.Contains(v.node.Addrs, cluster.AddrFrom(a))
 }
 
-// answersNodePorts tells whether NodePorts answer on this address of the node.
-func (v *view) answersNodePorts(a netip.Addr) bool {
-	if len(v.policy.NodePortAddrs) == 0 {
-		return v.isNodeAddr(a)
+// nodePortAddrs are the addresses on which NodePorts answer.
+func (v *view) nodePortAddrs() (list []netip.Prefix) {
+	if len(v.policy.NodePortAddrs) > 0 || v.node == nil {
+		return v.policy.NodePortAddrs
 	}
-	return contains(v.policy.NodePortAddrs, a)
+	var four, six bool
+	for _, a := range v.node.Addrs {
+		ip := a.Netip()
+		if ip.Is4() && !four || ip.Is6() && !six {
+			list = append(list, netip.PrefixFrom(ip, ip.BitLen()))
+		}
+		four, six = four || ip.Is4(), six || ip.Is6()
+	}
+	return list
 }
 
 // takes tells whether a service is ours to forward: it has virtual IPs at all, and nobody else was named as its proxy.
@@ -116,7 +124,7 @@ func (v *view) refuses(svc *cluster.Service, a address) string {
 	case a.kind == ClusterIP && len(v.policy.ServiceCIDRs) > 0 && !contains(v.policy.ServiceCIDRs, ip):
 		return fmt.Sprintf("it is outside of the service CIDRs %v", v.policy.ServiceCIDRs)
 	case a.kind == LoadBalancer && !everyone(svc.Forwarding.SourceRanges) && len(ofFamily(svc.Forwarding.SourceRanges, ip)) == 0:
-		return fmt.Sprintf("loadBalancerSourceRanges %v lets in no client of this family", svc.Forwarding.SourceRanges)
+		return fmt.Sprintf("loadBalancerSourceRanges %v let in no client of this family", svc.Forwarding.SourceRanges)
 	}
 	return ""
 }
@@ -125,7 +133,7 @@ func (v *view) refuses(svc *cluster.Service, a address) string {
 // interface uses it as source, so it is let in with the node.
 func (v *view) sources(svc *cluster.Service, ip netip.Addr) []netip.Prefix {
 	own := ofFamily(svc.Forwarding.SourceRanges, ip)
-	if len(own) == 0 || everyone(own) {
+	if everyone(own) {
 		return nil
 	}
 	if v.node != nil && slices.ContainsFunc(v.node.Addrs, func(a cluster.Addr) bool { return contains(own, a.Netip()) }) {
@@ -137,10 +145,10 @@ func (v *view) sources(svc *cluster.Service, ip netip.Addr) []netip.Prefix {
 	return slices.Compact(own)
 }
 
-// everyone tells whether ranges restrict nobody: there is none, or one is a whole family, which is the usual way to write
+// everyone tells whether ranges restrict nobody: none are given, or one is a whole family, which is the usual way to write
 // "all" even where a service has two.
 func everyone(ranges []netip.Prefix) bool {
-	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Bits() == 0 })
+	return ranges == nil || slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Bits() == 0 })
 }
 
 // ofFamily are the ranges of ip's family, a copy.
@@ -153,6 +161,7 @@ func ofFamily(ranges []netip.Prefix, ip netip.Addr) (own []netip.Prefix) {
 	return own
 }
 
+// contains tells whether one of the ranges holds ip.
 func contains(ranges []netip.Prefix, ip netip.Addr) bool {
 	return slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
