@@ -40,6 +40,19 @@ func (s *Endpoints) Name(e *Endpoint, podNames bool) string {
 	return s.ownName(e)
 }
 
+// AppendLabel appends the endpoint's own label in wire form: its name or, where it has none, its address with dashes.
+func (s *Endpoints) AppendLabel(b []byte, e *Endpoint, podNames bool) []byte {
+	at := len(b)
+	b = append(b, 0)
+	if name := s.Name(e, podNames); name != "" {
+		b = append(b, name...)
+	} else {
+		b = e.Addr.AppendDashed(b)
+	}
+	b[at] = byte(len(b) - at - 1)
+	return b
+}
+
 // Zone is the endpoint's topology zone in lower case, or empty.
 func (s *Endpoints) Zone(e *Endpoint) string {
 	return s.text[e.zoneAt : e.zoneAt+uint32(e.zoneLen)]

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -86,6 +88,19 @@ func (s *Store) Services(visit func(*Service)) {
 			visit(svc)
 		}
 	})
+}
+
+// Sorted are the services that show takes, by name and then by namespace. It is for slow paths.
+func (s *Store) Sorted(show func(*Service) bool) (all []*Service) {
+	s.Services(func(svc *Service) {
+		if show(svc) {
+			all = append(all, svc)
+		}
+	})
+	slices.SortFunc(all, func(a, b *Service) int {
+		return cmp.Or(strings.Compare(a.Name(), b.Name()), strings.Compare(a.Namespace(), b.Namespace()))
+	})
+	return all
 }
 
 func (s *Store) byNumber(id uint32) *Service {

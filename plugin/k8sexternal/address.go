@@ -11,19 +11,19 @@ import (
 // difference, as in CoreDNS.
 func (l *lookup) addressAnswer(n *name) (exists bool) {
 	svc := n.svc
-	matching := n.count(svc.Ports) * len(svc.External)
+	matching := n.port.Count(svc.Ports) * len(svc.External)
 	if matching == 0 {
 		return false
 	}
-	switch l.q.Type {
+	switch l.Query.Type {
 	case dns.TypeA, dns.TypeAAAA:
 		for i := range svc.External {
 			if a := &svc.External[i].Addr; l.wants(a) && !repeated(svc.External, i) {
-				l.r.Address(wire.QuestionName, a.Bytes(), l.h.ttl)
+				l.Reply.Address(wire.QuestionName, a.Bytes(), l.h.ttl)
 			}
 		}
 	case dns.TypeSRV:
-		l.services(n, weight(matching))
+		l.services(n, wire.Weight(matching))
 	}
 	return true
 }
@@ -38,41 +38,28 @@ func repeated(externals []cluster.External, i int) bool {
 	return false
 }
 
-// weight of each of n equal targets (RFC 2782): their share of 100, and at least 1.
-func weight(n int) uint16 { return uint16(max(1, 100/n)) }
-
 // services appends an SRV record for each port number, and the addresses.
 func (l *lookup) services(n *name, weight uint16) {
 	var target wire.Ref
 	svc := n.svc
 	for i, p := range svc.Ports {
-		if !n.matches(svc.Ports, i) || n.numbered(svc.Ports[:i], p.Number) {
+		if !n.port.Matches(svc.Ports, i) || n.port.Numbered(svc.Ports[:i], p.Number) {
 			continue
 		}
-		target = l.openSRV(weight, p.Number)
-		l.r.Text(svc.Key())
-		l.r.Text(string(l.zone))
-		l.r.Close()
+		target = l.Reply.OpenSRV(wire.QuestionName, l.h.ttl, weight, p.Number)
+		l.Reply.Text(svc.Key())
+		l.Reply.Text(string(l.Zone))
+		l.Reply.Close()
 	}
 	if target == 0 {
 		return
 	}
-	l.r.Section(wire.Additional)
+	l.Reply.Section(wire.Additional)
 	for i := range svc.External {
 		if !repeated(svc.External, i) {
-			l.r.Address(target, svc.External[i].Addr.Bytes(), l.h.ttl)
+			l.Reply.Address(target, svc.External[i].Addr.Bytes(), l.h.ttl)
 		}
 	}
-}
-
-// openSRV begins an SRV record whose target, to follow, stands at the place returned. A target is not compressed
-// (RFC 2782).
-func (l *lookup) openSRV(weight, port uint16) wire.Ref {
-	l.r.Open(wire.QuestionName, dns.TypeSRV, l.h.ttl)
-	l.r.Uint16(0)
-	l.r.Uint16(weight)
-	l.r.Uint16(port)
-	return l.r.Here()
 }
 
 // reverseAnswer answers the reverse name of an external address: the names of the services that have it, in the first
@@ -84,11 +71,11 @@ func (l *lookup) reverseAnswer(addr cluster.Addr) (exists bool) {
 			continue
 		}
 		exists = true
-		if zone := l.h.zones[0]; l.q.Type == dns.TypePTR && len(svc.Key())+len(zone) <= wire.MaxName {
-			l.r.Open(wire.QuestionName, dns.TypePTR, l.h.ttl)
-			l.r.Text(svc.Key())
-			l.r.Text(string(zone))
-			l.r.Close()
+		if zone := l.h.zones[0]; l.Query.Type == dns.TypePTR && len(svc.Key())+len(zone) <= wire.MaxName {
+			l.Reply.Open(wire.QuestionName, dns.TypePTR, l.h.ttl)
+			l.Reply.Text(svc.Key())
+			l.Reply.Text(string(zone))
+			l.Reply.Close()
 		}
 	}
 	return exists

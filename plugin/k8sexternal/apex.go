@@ -22,64 +22,50 @@ func (h *Handler) serial() uint32 {
 	return store.ExternalSerial()
 }
 
-// soa appends the zone's start of authority.
-func (l *lookup) soa() {
-	r, zone := l.r, l.q.ZoneRef(l.zone)
-	r.Open(zone, dns.TypeSOA, l.h.ttl)
-	for _, label := range [...]string{nameServer, mailbox} {
-		r.Text(label)
-		l.apexLabel()
-		r.Pointer(zone)
+// soa is what the start of authority of a zone says.
+func (h *Handler) soa() wire.SOA {
+	return wire.SOA{
+		MName: h.ns, RName: h.mbox, TTL: h.ttl, Serial: h.serial(),
+		Refresh: 7200, Retry: 1800, Expire: 86400, Minimum: h.ttl,
 	}
-	for _, v := range [...]uint32{l.h.serial(), 7200, 1800, 86400, l.h.ttl} { // refresh, retry, expire, minimum
-		r.Uint32(v)
-	}
-	r.Close()
-}
-
-// apexLabel appends the label of the apex in wire form.
-func (l *lookup) apexLabel() {
-	l.r.Bytes([]byte{byte(len(l.h.apex))})
-	l.r.Text(l.h.apex)
 }
 
 // apexAnswer answers the zone's own name.
 func (l *lookup) apexAnswer() {
-	switch l.q.Type {
+	switch l.Query.Type {
 	case dns.TypeSOA:
-		l.soa()
+		soa := l.h.soa()
+		l.Reply.SOA(l.ZoneRef(), &soa)
 	case dns.TypeNS:
-		zone := l.q.ZoneRef(l.zone)
-		l.r.Open(zone, dns.TypeNS, l.h.ttl)
-		target := l.r.Here()
-		l.r.Text(nameServer)
-		l.apexLabel()
-		l.r.Pointer(zone)
-		l.r.Close()
-		l.r.Section(wire.Additional)
+		l.Reply.Open(l.ZoneRef(), dns.TypeNS, l.h.ttl)
+		target := l.Reply.Here()
+		l.Reply.Text(l.h.ns)
+		l.Reply.Pointer(l.ZoneRef())
+		l.Reply.Close()
+		l.Reply.Section(wire.Additional)
 		for _, addr := range l.h.serverAddrs() {
-			l.r.Address(target, addr.Bytes(), l.h.ttl)
+			l.Reply.Address(target, addr.Bytes(), l.h.ttl)
 		}
 	}
 }
 
 // servers tells whether the name is that of the apex's label, or below it.
 func (l *lookup) servers() bool {
-	return l.left > 0 && string(l.q.Label(l.left-1)) == l.h.apex
+	return l.Left > 0 && string(l.Query.Label(l.Left-1)) == l.h.apex
 }
 
 // serversAnswer answers there: ns1 is the only name, and the label itself exists because of it.
 func (l *lookup) serversAnswer() (exists bool) {
 	switch {
-	case l.left == 1:
+	case l.Left == 1:
 		return true
-	case l.left != 2 || string(l.q.Label(0)) != nameServer[1:]:
+	case l.Left != 2 || string(l.Query.Label(0)) != nameServer[1:]:
 		return false
 	}
-	if t := l.q.Type; t == dns.TypeA || t == dns.TypeAAAA {
+	if t := l.Query.Type; t == dns.TypeA || t == dns.TypeAAAA {
 		for _, addr := range l.h.serverAddrs() {
 			if l.wants(&addr) {
-				l.r.Address(wire.QuestionName, addr.Bytes(), l.h.ttl)
+				l.Reply.Address(wire.QuestionName, addr.Bytes(), l.h.ttl)
 			}
 		}
 	}

@@ -27,11 +27,11 @@ func (l *lookup) endpointAnswer(n *name) (exists bool) {
 	if matching == 0 {
 		return false
 	}
-	switch l.q.Type {
+	switch l.Query.Type {
 	case dns.TypeA, dns.TypeAAAA:
 		e.addresses()
 	case dns.TypeSRV:
-		e.services(weight(matching))
+		e.services(wire.Weight(matching))
 	}
 	return true
 }
@@ -45,7 +45,7 @@ func (e *endpoints) ports(i int) int {
 			return 0
 		}
 	}
-	return e.name.count(e.list.Ports[one.PortsSet])
+	return e.name.port.Count(e.list.Ports[one.PortsSet])
 }
 
 // addresses appends an A or AAAA record for each address. The list is sorted by address.
@@ -57,7 +57,7 @@ func (e *endpoints) addresses() {
 			continue
 		}
 		last = addr
-		e.r.Address(wire.QuestionName, addr.Bytes(), e.h.ttl)
+		e.Reply.Address(wire.QuestionName, addr.Bytes(), e.h.ttl)
 	}
 }
 
@@ -82,22 +82,22 @@ func (e *endpoints) services(weight uint16) {
 		if e.ports(i) == 0 {
 			continue
 		}
-		label := string(appendLabel(nil, e.list.Name(one, e.h.cluster.PodNames()), one.Addr))
-		if len(label)+len(e.name.svc.Key())+len(e.zone) > wire.MaxName {
+		label := string(e.list.AppendLabel(nil, one, e.h.cluster.PodNames()))
+		if len(label)+len(e.name.svc.Key())+len(e.Zone) > wire.MaxName {
 			continue
 		}
 		ports := e.list.Ports[one.PortsSet]
 		for j, p := range ports {
-			if p.Number == 0 || !e.name.matches(ports, j) {
+			if p.Number == 0 || !e.name.port.Matches(ports, j) {
 				continue
 			}
 			if r := (record{label, p.Number}); !made[r] {
 				made[r] = true
-				at[label] = e.openSRV(weight, p.Number)
-				e.r.Text(label)
-				e.r.Text(e.name.svc.Key())
-				e.r.Text(string(e.zone))
-				e.r.Close()
+				at[label] = e.Reply.OpenSRV(wire.QuestionName, e.h.ttl, weight, p.Number)
+				e.Reply.Text(label)
+				e.Reply.Text(e.name.svc.Key())
+				e.Reply.Text(string(e.Zone))
+				e.Reply.Close()
 			}
 			if g := (glue{label, one.Addr}); !have[g] {
 				have[g] = true
@@ -105,19 +105,8 @@ func (e *endpoints) services(weight uint16) {
 			}
 		}
 	}
-	e.r.Section(wire.Additional)
+	e.Reply.Section(wire.Additional)
 	for _, g := range order {
-		e.r.Address(at[g.target], g.addr.Bytes(), e.h.ttl)
+		e.Reply.Address(at[g.target], g.addr.Bytes(), e.h.ttl)
 	}
-}
-
-// appendLabel appends an endpoint's own label in wire form: its name or, where it has none, its address with dashes.
-func appendLabel(b []byte, name string, addr cluster.Addr) []byte {
-	at := len(b)
-	b = append(append(b, 0), name...)
-	if name == "" {
-		b = addr.AppendDashed(b)
-	}
-	b[at] = byte(len(b) - at - 1)
-	return b
 }

@@ -23,31 +23,31 @@ type hosts struct {
 }
 
 func (l *lookup) hostAnswer(ctx context.Context, x *plugin.Exchange, n *name) (exists bool, err error) {
-	matching := n.count(n.svc.Ports) * len(n.svc.External)
+	matching := n.port.Count(n.svc.Ports) * len(n.svc.External)
 	if matching == 0 {
 		return false, nil
 	}
 	h := hosts{lookup: *l, x: x, name: *n}
-	switch l.q.Type {
+	switch l.Query.Type {
 	case dns.TypeA, dns.TypeAAAA:
 		err = h.addresses(ctx)
 	case dns.TypeSRV:
-		err = h.services(ctx, weight(matching))
+		err = h.services(ctx, wire.Weight(matching))
 	}
 	if err != nil || len(h.answer) == 0 {
 		return true, err
 	}
-	m, err := l.r.Msg()
+	m, err := l.Reply.Msg()
 	if err != nil {
 		return true, err
 	}
 	m.Answer, m.Extra, m.Truncated = h.answer, h.extra, h.truncated
-	return true, l.r.SetMsg(l.q, m)
+	return true, l.Reply.SetMsg(l.Query, m)
 }
 
 // addresses are the service's own of the family asked for, and for each name an alias and what that has.
 func (h *hosts) addresses(ctx context.Context) error {
-	owner := h.q.NameString()
+	owner := h.Query.NameString()
 	for i, e := range h.name.svc.External {
 		switch {
 		case repeated(h.name.svc.External, i):
@@ -57,7 +57,7 @@ func (h *hosts) addresses(ctx context.Context) error {
 			}
 		default:
 			h.answer = append(h.answer, &dns.CNAME{Hdr: h.header(owner, dns.TypeCNAME), Target: dns.Fqdn(e.Name)})
-			found, err := h.ask(ctx, e.Name, h.q.Type)
+			found, err := h.ask(ctx, e.Name, h.Query.Type)
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func (h *hosts) addresses(ctx context.Context) error {
 
 // services are an SRV record for each target and port number: the service's name stands for its addresses.
 func (h *hosts) services(ctx context.Context, weight uint16) error {
-	own := wire.Name(h.name.svc.Key() + string(h.zone)).String()
+	own := wire.Name(h.name.svc.Key() + string(h.Zone)).String()
 	var targets []string
 	for i, e := range h.name.svc.External {
 		if repeated(h.name.svc.External, i) || len(h.name.svc.Ports) == 0 {
@@ -91,9 +91,9 @@ func (h *hosts) services(ctx context.Context, weight uint16) error {
 	}
 	for _, target := range targets {
 		for i, p := range h.name.svc.Ports {
-			if h.name.matches(h.name.svc.Ports, i) && !h.name.numbered(h.name.svc.Ports[:i], p.Number) {
+			if h.name.port.Matches(h.name.svc.Ports, i) && !h.name.port.Numbered(h.name.svc.Ports[:i], p.Number) {
 				h.answer = append(h.answer, &dns.SRV{
-					Hdr: h.header(h.q.NameString(), dns.TypeSRV), Weight: weight, Port: p.Number, Target: target,
+					Hdr: h.header(h.Query.NameString(), dns.TypeSRV), Weight: weight, Port: p.Number, Target: target,
 				})
 			}
 		}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin"
-	"github.com/nameplane/nameplane/server/wire"
 )
 
 // backend is what the kubernetes directive tells of its cluster.
@@ -57,25 +56,22 @@ func (h *Handler) Start(context.Context) error {
 
 // Serve answers what lies in the zones, and hands on everything else.
 func (h *Handler) Serve(ctx context.Context, x *plugin.Exchange) error {
-	zone, left, ok := h.zones.Match(&x.Query)
-	if !ok {
+	l := lookup{h: h}
+	if !l.Take(x, h.zones) {
 		return x.Next(ctx)
 	}
-	x.Live = true // the store is the cache: a change is to be seen at once
-	if t := x.Query.Type; t == dns.TypeAXFR || t == dns.TypeIXFR {
-		x.Reply.Start(&x.Query, dns.RcodeRefused)
+	if l.RefuseTransfer() {
 		return nil
 	}
-	l := lookup{h: h, q: &x.Query, r: &x.Reply, zone: zone, left: left}
-	l.begin()
 	exists, err := l.answer(ctx, x)
-	switch {
-	case err != nil:
+	if err != nil {
 		x.Reply.Reset()
 		return err
-	case !exists:
+	}
+	if !exists {
 		return h.nameError(ctx, x, &l)
-	case x.Reply.Count(wire.Answer) == 0:
+	}
+	if l.Empty() {
 		l.negative(dns.RcodeSuccess)
 	}
 	return nil
@@ -86,9 +82,7 @@ func (h *Handler) Serve(ctx context.Context, x *plugin.Exchange) error {
 func (h *Handler) nameError(ctx context.Context, x *plugin.Exchange, l *lookup) error {
 	switch {
 	case !l.servers() && h.fall.Contains(&x.Query):
-		x.Reply.Reset()
-		x.Live = false
-		return x.Next(ctx)
+		return plugin.Disown(ctx, x)
 	case !h.cluster.Store().Synced():
 		l.negative(dns.RcodeServerFailure)
 	default:
@@ -99,36 +93,26 @@ func (h *Handler) nameError(ctx context.Context, x *plugin.Exchange, l *lookup) 
 
 // lookup is one question on its way to an answer. It lives on the stack.
 type lookup struct {
-	h    *Handler
-	q    *wire.Query
-	r    *wire.Reply
-	zone wire.Name // of ours, that the question lies in
-	left int       // number of labels left of the zone
+	plugin.Own
+	h *Handler
 }
 
-func (l *lookup) begin() {
-	l.r.Start(l.q, dns.RcodeSuccess)
-	l.r.SetAuthoritative(true)
-}
-
-// negative makes the reply one without an answer (RFC 2308, sections 2.1 and 2.2).
+// negative makes the reply one without an answer.
 func (l *lookup) negative(rcode int) {
-	l.begin()
-	l.r.SetRcode(rcode)
-	l.r.Section(wire.Authority)
-	l.soa()
+	soa := l.h.soa()
+	l.Negative(rcode, &soa)
 }
 
 // answer appends the records of the question, and tells whether its name exists.
 func (l *lookup) answer(ctx context.Context, x *plugin.Exchange) (exists bool, err error) {
 	switch {
-	case l.left == 0:
+	case l.Left == 0:
 		l.apexAnswer()
 		return true, nil
 	case l.servers():
 		return l.serversAnswer(), nil
 	}
-	if addr, ok := l.q.Reverse(); ok {
+	if addr, ok := l.Query.Reverse(); ok {
 		return l.reverseAnswer(addr), nil
 	}
 	n, exists := l.parse()
@@ -147,4 +131,4 @@ func (l *lookup) answer(ctx context.Context, x *plugin.Exchange) (exists bool, e
 func isHost(e cluster.External) bool { return e.Name != "" }
 
 // wants tells whether an address is of the family that is asked for.
-func (l *lookup) wants(a *cluster.Addr) bool { return a.Is4() == (l.q.Type == dns.TypeA) }
+func (l *lookup) wants(a *cluster.Addr) bool { return a.Is4() == (l.Query.Type == dns.TypeA) }

@@ -19,6 +19,7 @@ const (
 type options struct {
 	zones    plugin.Zones
 	apex     string // label below which the name servers' names are
+	ns, mbox string // the name server's name and the mailbox, below the zone: labels in wire form
 	ttl      uint32 // seconds
 	headless bool
 	fall     plugin.Zones
@@ -44,7 +45,7 @@ func build(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error)
 	problems.Join(err)
 	problems.Join(h.decode(line))
 	for _, z := range h.zones {
-		if len(mailbox)+1+len(h.apex)+len(z) > wire.MaxName {
+		if len(h.mbox)+len(z) > wire.MaxName {
 			problems.Join(line.Errorf("zone %s is too long: hostmaster.%s.%[1]s has to be a name of 255 bytes at most", z, h.apex))
 		}
 	}
@@ -73,6 +74,8 @@ func (o *options) decode(line *corefile.Directive) error {
 		}),
 	))
 	o.ttl, o.apex = uint32(ttl), apex
+	below := string(rune(len(apex))) + apex
+	o.ns, o.mbox = nameServer+below, mailbox+below
 	return problems.Err()
 }
 

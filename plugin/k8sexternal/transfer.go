@@ -1,10 +1,8 @@
 package k8sexternal
 
 import (
-	"cmp"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/miekg/dns"
 
@@ -24,21 +22,14 @@ func (h *Handler) Contents(zone wire.Name) (c plugin.Contents, ok bool, err erro
 	if !store.Synced() { // a part of the zone would make the others' servers forget the rest
 		return c, true, errors.New("the zone is not complete: the cluster's objects are not listed yet")
 	}
-	var services []*cluster.Service
-	store.Services(func(svc *cluster.Service) {
-		if h.cluster.Exposed([]byte(svc.NamespaceLabel())) {
-			services = append(services, svc)
-		}
-	})
-	slices.SortFunc(services, func(a, b *cluster.Service) int {
-		return cmp.Or(strings.Compare(a.Name(), b.Name()), strings.Compare(a.Namespace(), b.Namespace()))
-	})
-	c.SOA = h.soaRecord(zone)
+	services := store.Sorted(func(svc *cluster.Service) bool { return h.cluster.Exposed([]byte(svc.NamespaceLabel())) })
+	soa := h.soa()
+	c.SOA = plugin.SOARecord(zone, &soa)
 	c.Records = func(yield func(dns.RR) bool) {
-		l := listing{h: h, zone: zone, yield: yield}
+		l := listing{Listing: plugin.Listing{Zone: zone, TTL: h.ttl, Yield: yield}, h: h}
 		l.nameServer()
 		for _, svc := range services {
-			if l.ended {
+			if l.Ended {
 				return
 			}
 			l.service(svc)
@@ -47,54 +38,24 @@ func (h *Handler) Contents(zone wire.Name) (c plugin.Contents, ok bool, err erro
 	return c, true, nil
 }
 
-// below is a name of the apex, in wire form but for its root.
-func (h *Handler) below(label string, zone wire.Name) wire.Name {
-	return wire.Name(label+string(rune(len(h.apex)))+h.apex) + zone
-}
-
-// soaRecord is the same record as lookup.soa appends.
-func (h *Handler) soaRecord(zone wire.Name) *dns.SOA {
-	return &dns.SOA{
-		Hdr: dns.RR_Header{Name: zone.String(), Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: h.ttl},
-		Ns:  h.below(nameServer, zone).String(), Mbox: h.below(mailbox, zone).String(),
-		Serial: h.serial(), Refresh: 7200, Retry: 1800, Expire: 86400, Minttl: h.ttl,
-	}
-}
-
 // listing writes out the records of a zone.
 type listing struct {
-	h     *Handler
-	zone  wire.Name
-	yield func(dns.RR) bool
-	ended bool // nobody wants more
-}
-
-func (l *listing) add(rr dns.RR) { l.ended = l.ended || !l.yield(rr) }
-
-func (l *listing) header(name string, rtype uint16) dns.RR_Header {
-	return dns.RR_Header{Name: name, Rrtype: rtype, Class: dns.ClassINET, Ttl: l.h.ttl}
-}
-
-func (l *listing) address(name string, addr cluster.Addr) {
-	if addr.Is4() {
-		l.add(&dns.A{Hdr: l.header(name, dns.TypeA), A: addr.Bytes()})
-		return
-	}
-	l.add(&dns.AAAA{Hdr: l.header(name, dns.TypeAAAA), AAAA: addr.Bytes()})
+	plugin.Listing
+	h *Handler
 }
 
 func (l *listing) nameServer() {
-	name := l.h.below(nameServer, l.zone).String()
-	l.add(&dns.NS{Hdr: l.header(l.zone.String(), dns.TypeNS), Ns: name})
+	name := l.Name(l.h.ns)
+	l.Add(&dns.NS{Hdr: l.Header(l.Zone.String(), dns.TypeNS), Ns: name})
 	for _, addr := range l.h.serverAddrs() {
-		l.address(name, addr)
+		l.Address(name, addr.Bytes(), l.TTL)
 	}
 }
 
 // service lists one service. Unnamed ports have no names of their own. Where it has an alias, that is all its name has, and
 // one without addresses has a single alias: other servers refuse a zone that is not so (RFC 2181, section 10.1).
 func (l *listing) service(svc *cluster.Service) {
-	name := l.name(svc, "")
+	name := l.Name(svc.Key())
 	if name == "" {
 		return
 	}
@@ -111,22 +72,22 @@ func (l *listing) service(svc *cluster.Service) {
 		case isHost(e):
 			targets = appendNew(targets, dns.Fqdn(e.Name))
 		default:
-			l.address(name, e.Addr)
+			l.Address(name, e.Addr.Bytes(), l.TTL)
 			targets = appendNew(targets, name)
 		}
 	}
 	alias := !slices.Contains(targets, name)
 	if alias {
-		l.add(&dns.CNAME{Hdr: l.header(name, dns.TypeCNAME), Target: targets[0]})
+		l.Add(&dns.CNAME{Hdr: l.Header(name, dns.TypeCNAME), Target: targets[0]})
 	}
 	for i, p := range svc.Ports {
 		known := slices.ContainsFunc(svc.Ports[:i], func(o cluster.Port) bool { return o.Number == p.Number })
 		for _, target := range targets {
 			if !known && !alias {
-				l.target(name, p, weight(len(svc.External)*len(svc.Ports)), target)
+				l.SRV(name, wire.Weight(len(svc.External)*len(svc.Ports)), p.Number, target)
 			}
-			if below := l.portName(svc, p); below != "" {
-				l.target(below, p, weight(len(svc.External)), target)
+			if below := l.portName(svc, &p); below != "" {
+				l.SRV(below, wire.Weight(len(svc.External)), p.Number, target)
 			}
 		}
 	}
@@ -139,40 +100,26 @@ func (l *listing) endpoints(svc *cluster.Service, name string) {
 	for i := range list.List {
 		e := &list.List[i]
 		if i == 0 || list.List[i-1].Addr != e.Addr { // sorted by address
-			l.address(name, e.Addr)
+			l.Address(name, e.Addr.Bytes(), l.TTL)
 		}
-		own := l.name(svc, string(appendLabel(nil, list.Name(e, l.h.cluster.PodNames()), e.Addr)))
+		own := l.Name(string(list.AppendLabel(nil, e, l.h.cluster.PodNames())) + svc.Key())
 		if own == "" {
 			continue
 		}
-		l.address(own, e.Addr)
+		l.Address(own, e.Addr.Bytes(), l.TTL)
 		for _, p := range list.Ports[e.PortsSet] {
-			if below := l.portName(svc, p); below != "" && p.Number != 0 {
-				l.target(below, p, weight(len(list.List)), own)
+			if below := l.portName(svc, &p); below != "" && p.Number != 0 {
+				l.SRV(below, wire.Weight(len(list.List)), p.Number, own)
 			}
 		}
 	}
 }
 
-func (l *listing) target(name string, port cluster.Port, weight uint16, target string) {
-	l.add(&dns.SRV{Hdr: l.header(name, dns.TypeSRV), Weight: weight, Port: port.Number, Target: target})
-}
-
 // portName is the name of a service's named port; empty where it has none.
-func (l *listing) portName(svc *cluster.Service, p cluster.Port) string {
-	const maxPort = 62 // an underscore comes first
-	if p.Name == "" || len(p.Name) > maxPort {
+func (l *listing) portName(svc *cluster.Service, p *cluster.Port) string {
+	labels := p.Labels()
+	if labels == "" {
 		return ""
 	}
-	port, protocol := "_"+strings.ToLower(p.Name), "_"+p.Protocol.String()
-	return l.name(svc, string(rune(len(port)))+port+string(rune(len(protocol)))+protocol)
-}
-
-// name is that of a service, or of labels in wire form below it; empty where it would be too long.
-func (l *listing) name(svc *cluster.Service, labels string) string {
-	whole := wire.Name(labels+svc.Key()) + l.zone
-	if len(whole) > wire.MaxName {
-		return ""
-	}
-	return whole.String()
+	return l.Name(labels + svc.Key())
 }

@@ -17,29 +17,25 @@ const (
 
 const soaMailbox = "\x0ahostmaster" // label in wire form, below the zone
 
-// soa appends the zone's start of authority.
-func (l *lookup) soa() {
-	l.r.SOA(l.zoneRef(), &wire.SOA{
-		MName:   "\x02ns\x03dns",
-		RName:   soaMailbox,
-		TTL:     min(l.k.ttl, soaMaxTTL),
-		Serial:  l.k.store.Serial(),
-		Refresh: 7200,
-		Retry:   1800,
-		Expire:  86400,
-		Minimum: l.k.ttl,
-	})
+// soa fills in what the start of authority of a zone says.
+func (k *Kubernetes) soa(soa *wire.SOA) {
+	*soa = wire.SOA{
+		MName: "\x02ns\x03dns", RName: soaMailbox, TTL: min(k.ttl, soaMaxTTL), Serial: k.store.Serial(),
+		Refresh: 7200, Retry: 1800, Expire: 86400, Minimum: k.ttl,
+	}
 }
 
 // apexAnswer answers the zone's own name, and names that are there only for what lies below them: those have no
 // records, which is not the same as not to exist (RFC 8020; D1).
 func (l *lookup) apexAnswer() (exists bool) {
-	if l.left > 0 {
+	if l.Left > 0 {
 		return true
 	}
-	switch l.q.Type {
+	switch l.Query.Type {
 	case dns.TypeSOA:
-		l.soa()
+		var soa wire.SOA
+		l.k.soa(&soa)
+		l.Reply.SOA(l.ZoneRef(), &soa)
 	case dns.TypeNS:
 		l.nameServers()
 	}
@@ -48,10 +44,10 @@ func (l *lookup) apexAnswer() (exists bool) {
 
 // versionAnswer answers dns-version (Kubernetes DNS specification 1.1.0, section 2.2).
 func (l *lookup) versionAnswer() (exists bool) {
-	if l.q.Type == dns.TypeTXT {
-		l.r.Open(questionName, dns.TypeTXT, versionTTL)
-		l.r.Text("\x051.1.0")
-		l.r.Close()
+	if l.Query.Type == dns.TypeTXT {
+		l.Reply.Open(wire.QuestionName, dns.TypeTXT, versionTTL)
+		l.Reply.Text("\x051.1.0")
+		l.Reply.Close()
 	}
 	return true
 }
@@ -72,32 +68,32 @@ func (l *lookup) nameServers() {
 				refs[i] = refs[j]
 			}
 		}
-		if refs[i] != 0 || len(s.labels)+len(l.zone) > wire.MaxName {
+		if refs[i] != 0 || len(s.labels)+len(l.Zone) > wire.MaxName {
 			continue
 		}
-		l.r.Open(l.zoneRef(), dns.TypeNS, l.k.ttl)
-		refs[i] = l.r.Here()
-		l.r.Bytes(s.labels)
-		l.r.Pointer(l.zoneRef())
-		l.r.Close()
+		l.Reply.Open(l.ZoneRef(), dns.TypeNS, l.k.ttl)
+		refs[i] = l.Reply.Here()
+		l.Reply.Bytes(s.labels)
+		l.Reply.Pointer(l.ZoneRef())
+		l.Reply.Close()
 	}
-	l.r.Section(wire.Additional)
+	l.Reply.Section(wire.Additional)
 	for i, target := range refs {
 		if target != 0 {
-			l.r.Address(target, servers[i].addr.Bytes(), l.k.ttl)
+			l.Reply.Address(target, servers[i].addr.Bytes(), l.k.ttl)
 		}
 	}
 }
 
 // nameServerAnswer answers ns.dns with the addresses of the name servers.
 func (l *lookup) nameServerAnswer() (exists bool) {
-	if t := l.q.Type; t != dns.TypeA && t != dns.TypeAAAA {
+	if t := l.Query.Type; t != dns.TypeA && t != dns.TypeAAAA {
 		return true
 	}
 	servers := l.k.servers()
 	for i := range servers {
 		if l.wants(&servers[i].addr) && !addressBefore(servers[:i], servers[i].addr) {
-			l.r.Address(questionName, servers[i].addr.Bytes(), l.k.ttl)
+			l.Reply.Address(wire.QuestionName, servers[i].addr.Bytes(), l.k.ttl)
 		}
 	}
 	return true
@@ -156,7 +152,7 @@ func (k *Kubernetes) appendServers(all []server, svc *cluster.Service, list *clu
 	case cluster.Headless:
 		for i := range list.List {
 			e := &list.List[i]
-			add(append(appendEndpoint(nil, list.Name(e, k.podNames), e.Addr), below...), e.Addr)
+			add(append(list.AppendLabel(nil, e, k.podNames), below...), e.Addr)
 		}
 	}
 	return all

@@ -23,9 +23,9 @@ func (l *lookup) externalAnswer(ctx context.Context, x *plugin.Exchange, n *name
 	if n.narrowed() || !isName(target) {
 		return false, nil
 	}
-	c := chain{k: l.k, x: x, zone: l.zone, qtype: l.q.Type}
+	c := chain{k: l.k, x: x, zone: l.Zone, qtype: l.Query.Type}
 	var records []dns.RR
-	switch owner := l.q.NameString(); l.q.Type {
+	switch owner := l.Query.NameString(); l.Query.Type {
 	case dns.TypeCNAME:
 		records = []dns.RR{l.k.cname(owner, target)}
 	case dns.TypeA, dns.TypeAAAA:
@@ -45,14 +45,14 @@ func isName(target string) bool {
 
 // reply makes the reply of messages' records. A target that cannot be packed is none.
 func (l *lookup) reply(records []dns.RR, truncated bool) {
-	m, err := l.r.Msg()
+	m, err := l.Reply.Msg()
 	if err == nil {
 		m.Answer, m.Authoritative, m.Truncated = records, true, truncated
-		err = l.r.SetMsg(l.q, m)
+		err = l.Reply.SetMsg(l.Query, m)
 	}
 	if err != nil {
-		l.k.log.Warn("cannot answer", "name", l.q.NameString(), "error", err)
-		l.begin()
+		l.k.log.Warn("cannot answer", "name", l.Query.NameString(), "error", err)
+		l.Begin(dns.RcodeSuccess)
 	}
 }
 
@@ -126,8 +126,8 @@ func (c *chain) inside(target wire.Name) (next string, addresses []dns.RR) {
 	if !ok {
 		return "", nil
 	}
-	l := lookup{k: c.k, q: &q, r: &r, zone: c.zone, left: left}
-	l.begin()
+	l := lookup{Own: plugin.Own{Query: &q, Reply: &r, Zone: c.zone, Left: left}, k: c.k}
+	l.Begin(dns.RcodeSuccess)
 	var n name
 	kind := l.parse(&n)
 	if n.svc != nil && n.svc.Type == cluster.ExternalName {

@@ -40,25 +40,22 @@ func (k *Kubernetes) Name() string { return "kubernetes" }
 
 // Serve answers what lies in the zones, and hands on everything else.
 func (k *Kubernetes) Serve(ctx context.Context, x *plugin.Exchange) error {
-	zone, left, ok := k.zones.Match(&x.Query)
-	if !ok {
+	l := lookup{k: k}
+	if !l.Take(x, k.zones) {
 		return x.Next(ctx)
 	}
-	x.Live = true // the store is the cache: a change is to be seen at once
-	if t := x.Query.Type; t == dns.TypeAXFR || t == dns.TypeIXFR {
-		x.Reply.Start(&x.Query, dns.RcodeRefused)
+	if l.RefuseTransfer() {
 		return nil
 	}
-	l := lookup{k: k, q: &x.Query, r: &x.Reply, zone: zone, left: left}
-	l.begin()
 	exists, err := l.answer(ctx, x)
-	switch {
-	case err != nil:
+	if err != nil {
 		x.Reply.Reset()
 		return err
-	case !exists:
+	}
+	if !exists {
 		return k.nameError(ctx, x, &l)
-	case x.Reply.Count(wire.Answer) == 0:
+	}
+	if l.Empty() {
 		l.negative(dns.RcodeSuccess)
 	}
 	return nil
@@ -70,9 +67,7 @@ func (k *Kubernetes) Serve(ctx context.Context, x *plugin.Exchange) error {
 func (k *Kubernetes) nameError(ctx context.Context, x *plugin.Exchange, l *lookup) error {
 	synced := k.store.Synced()
 	if k.fall.Contains(&x.Query) && (synced || !x.Query.IsReverse()) {
-		x.Reply.Reset()
-		x.Live = false
-		return x.Next(ctx)
+		return plugin.Disown(ctx, x)
 	}
 	if !synced {
 		l.negative(dns.RcodeServerFailure)
@@ -84,28 +79,16 @@ func (k *Kubernetes) nameError(ctx context.Context, x *plugin.Exchange, l *looku
 
 // lookup is one question on its way to an answer. It lives on the stack.
 type lookup struct {
-	k    *Kubernetes
-	q    *wire.Query
-	r    *wire.Reply
-	zone wire.Name // of ours, that the question lies in
-	left int       // number of labels left of the zone
+	plugin.Own
+	k *Kubernetes
 }
 
-func (l *lookup) begin() {
-	l.r.Start(l.q, dns.RcodeSuccess)
-	l.r.SetAuthoritative(true)
-}
-
-// negative makes the reply one without an answer (RFC 2308, sections 2.1 and 2.2).
+// negative makes the reply one without an answer.
 func (l *lookup) negative(rcode int) {
-	l.begin()
-	l.r.SetRcode(rcode)
-	l.r.Section(wire.Authority)
-	l.soa()
+	var soa wire.SOA
+	l.k.soa(&soa)
+	l.Negative(rcode, &soa)
 }
-
-// zoneRef is where the zone's name stands in the question.
-func (l *lookup) zoneRef() wire.Ref { return l.q.ZoneRef(l.zone) }
 
 // answer appends the records of the question, and tells whether its name exists.
 func (l *lookup) answer(ctx context.Context, x *plugin.Exchange) (exists bool, err error) {

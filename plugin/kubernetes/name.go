@@ -28,8 +28,7 @@ type name struct {
 	svc       *cluster.Service
 	pod       []byte // a pod's address label
 	endpoint  []byte
-	port      []byte // of _port._protocol, underscores stripped; empty for any
-	protocol  []byte
+	port      cluster.PortQuery
 	zone      zonal
 	addr      cluster.Addr // of a reverse name
 }
@@ -42,7 +41,7 @@ type zonal struct {
 
 // parse reads the labels left of the zone into n, from right to left.
 func (l *lookup) parse(n *name) kind {
-	q, left := l.q, l.left
+	q, left := l.Query, l.Left
 	reverse := q.IsReverse()
 	if reverse && (left > 0 || q.Type == dns.TypePTR) { // a zone may be as small as one address
 		if addr, ok := q.Reverse(); ok {
@@ -73,7 +72,7 @@ func (l *lookup) parse(n *name) kind {
 
 // parseBelow reads what stands left of svc or pod: a namespace, then the service or pod, then what narrows it down.
 func (l *lookup) parseBelow(n *name, pod bool) kind {
-	q, at := l.q, l.left-2
+	q, at := l.Query, l.Left-2
 	n.namespace = q.Span(at, at+1)
 	if !l.k.exposed(n.namespace) {
 		return unknown
@@ -91,7 +90,7 @@ func (l *lookup) parseBelow(n *name, pod bool) kind {
 	case 1:
 		n.endpoint = q.Label(0)
 	case 2:
-		n.port, n.protocol = bare(q.Label(0)), bare(q.Label(1))
+		n.port = cluster.PortQuery{Name: cluster.Bare(q.Label(0)), Protocol: cluster.Bare(q.Label(1))}
 	default:
 		if pod || !l.zonal(n, at) {
 			return unknown
@@ -100,7 +99,7 @@ func (l *lookup) parseBelow(n *name, pod bool) kind {
 	if pod {
 		return podName
 	}
-	if n.svc = l.k.store.Service(q.Span(at, l.left-1)); n.svc == nil {
+	if n.svc = l.k.store.Service(q.Span(at, l.Left-1)); n.svc == nil {
 		return unknown
 	}
 	return serviceName
@@ -108,31 +107,23 @@ func (l *lookup) parseBelow(n *name, pod bool) kind {
 
 // narrowed tells whether labels left of the service ask for less than the whole of it.
 func (n *name) narrowed() bool {
-	return len(n.endpoint) > 0 || len(n.port) > 0 || len(n.protocol) > 0 || len(n.zone.labels) > 0
+	return len(n.endpoint) > 0 || !n.port.Any() || len(n.zone.labels) > 0
 }
 
 // zonal reads the labels left of the service, at of them, as a zone-scoped name.
 func (l *lookup) zonal(n *name, at int) bool {
-	if !l.k.zonal || string(l.q.Label(at-1)) != "_zone" {
+	if !l.k.zonal || string(l.Query.Label(at-1)) != "_zone" {
 		return false
 	}
-	switch string(l.q.Label(at - 2)) {
+	switch string(l.Query.Label(at - 2)) {
 	case "pin":
 	case "prefer":
 		n.zone.prefer = true
 	default:
 		return false
 	}
-	n.zone.labels = l.q.Span(0, at-2)
+	n.zone.labels = l.Query.Span(0, at-2)
 	return true
-}
-
-// bare is a port's or protocol's label without its underscore, which may be missing.
-func bare(label []byte) []byte {
-	if len(label) > 0 && label[0] == '_' {
-		return label[1:]
-	}
-	return label
 }
 
 // exposed tells whether a namespace, a label in wire form, exists and is one that this directive shows.

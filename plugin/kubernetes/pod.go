@@ -6,6 +6,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/server/wire"
 )
 
 // podAnswer answers a pod's name: its address with dashes, below its namespace. Labels left of it don't matter.
@@ -14,8 +15,8 @@ func (l *lookup) podAnswer(n *name) (exists bool) {
 	if !ok || l.k.pods == podsVerified && !(spells(n.pod, addr) && l.k.hasPod(n.namespace, addr)) {
 		return false
 	}
-	if t := l.q.Type; (t == dns.TypeA || t == dns.TypeAAAA) && l.wants(&addr) {
-		l.r.Address(questionName, addr.Bytes(), l.k.ttl)
+	if t := l.Query.Type; (t == dns.TypeA || t == dns.TypeAAAA) && l.wants(&addr) {
+		l.Reply.Address(wire.QuestionName, addr.Bytes(), l.k.ttl)
 	}
 	return true
 }

@@ -61,9 +61,9 @@ func (p *pointers) addEndpoints(svc *cluster.Service, addr cluster.Addr) (any bo
 	list := p.k.endpoints(svc)
 	at := list.At(addr)
 	for i := range at {
-		if name := list.Name(&at[i], p.k.podNames); !p.namedBefore(list, at[:i], name) {
+		if !p.namedBefore(list, at[:i], list.Name(&at[i], p.k.podNames)) {
 			var buf [wire.MaxName]byte
-			p.add(svc, appendEndpoint(buf[:0], name, addr))
+			p.add(svc, list.AppendLabel(buf[:0], &at[i], p.k.podNames))
 		}
 	}
 	return len(at) > 0
@@ -78,35 +78,24 @@ func (p *pointers) namedBefore(list *cluster.Endpoints, before []cluster.Endpoin
 	return false
 }
 
-// appendEndpoint appends an endpoint's own label in wire form: its name or, where it has none, its address with dashes.
-func appendEndpoint(b []byte, name string, addr cluster.Addr) []byte {
-	at := len(b)
-	b = append(append(b, 0), name...)
-	if name == "" {
-		b = addr.AppendDashed(b)
-	}
-	b[at] = byte(len(b) - at - 1)
-	return b
-}
-
 // add appends a PTR record to a service, or to the endpoint of it with this label, if that is what is asked for. A name
 // that is too long is none.
 func (p *pointers) add(svc *cluster.Service, endpoint []byte) {
-	if p.q.Type != dns.TypePTR || len(endpoint)+len(svc.Key())+len(svcLabel)+len(p.k.primary) > wire.MaxName {
+	if p.Query.Type != dns.TypePTR || len(endpoint)+len(svc.Key())+len(svcLabel)+len(p.k.primary) > wire.MaxName {
 		return
 	}
-	p.r.Open(questionName, dns.TypePTR, p.k.ttl)
-	p.r.Bytes(endpoint)
+	p.Reply.Open(wire.QuestionName, dns.TypePTR, p.k.ttl)
+	p.Reply.Bytes(endpoint)
 	p.service(svc)
-	p.r.Close()
+	p.Reply.Close()
 }
 
 // service appends a service's name and the zone's.
 func (p *pointers) service(svc *cluster.Service) {
-	here := p.r.Here()
+	here := p.Reply.Here()
 	for _, before := range p.named[:min(p.n, len(p.named))] {
 		if before.svc == svc {
-			p.r.Pointer(before.at)
+			p.Reply.Pointer(before.at)
 			return
 		}
 	}
@@ -115,17 +104,17 @@ func (p *pointers) service(svc *cluster.Service) {
 	label := 1 + len(svc.Name())
 	for _, before := range p.named[:min(p.n-1, len(p.named))] {
 		if before.at != here && before.svc.NamespaceLabel() == svc.NamespaceLabel() {
-			p.r.Text(svc.Key()[:label])
-			p.r.Pointer(before.at + wire.Ref(1+len(before.svc.Name())))
+			p.Reply.Text(svc.Key()[:label])
+			p.Reply.Pointer(before.at + wire.Ref(1+len(before.svc.Name())))
 			return
 		}
 	}
-	p.r.Text(svc.Key())
+	p.Reply.Text(svc.Key())
 	if p.suffix != 0 {
-		p.r.Pointer(p.suffix)
+		p.Reply.Pointer(p.suffix)
 		return
 	}
-	p.suffix = p.r.Here()
-	p.r.Text(svcLabel)
-	p.r.Text(string(p.k.primary))
+	p.suffix = p.Reply.Here()
+	p.Reply.Text(svcLabel)
+	p.Reply.Text(string(p.k.primary))
 }

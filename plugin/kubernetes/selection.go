@@ -5,8 +5,6 @@ import (
 	"github.com/nameplane/nameplane/server/wire"
 )
 
-const questionName = wire.QuestionName
-
 // selection is the endpoints of a service that a name asks for. It holds copies, not pointers, of the values it is made
 // of: so all of them stay on the stack.
 type selection struct {
@@ -96,16 +94,7 @@ func sameLabels(text string, labels []byte) bool {
 
 // ports is the number of an endpoint's ports that the name asks for.
 func (s *selection) ports(e *cluster.Endpoint) int {
-	count, ports := 0, s.list.Ports[e.PortsSet]
-	if len(s.name.port)+len(s.name.protocol) == 0 {
-		return max(1, len(ports))
-	}
-	for i := range max(1, len(ports)) {
-		if s.name.matches(ports, i) {
-			count++
-		}
-	}
-	return count
+	return s.name.port.Count(s.list.Ports[e.PortsSet])
 }
 
 // addresses appends an A or AAAA record for each address. The list is sorted by address.
@@ -117,6 +106,6 @@ func (s *selection) addresses() {
 			continue
 		}
 		last = &e.Addr
-		s.r.Address(questionName, e.Addr.Bytes(), s.k.ttl)
+		s.Reply.Address(wire.QuestionName, e.Addr.Bytes(), s.k.ttl)
 	}
 }

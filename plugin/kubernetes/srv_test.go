@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"testing"
 
@@ -189,16 +188,6 @@ func TestAddressesOnce(t *testing.T) {
 		{why: "a virtual IP given twice, SRV", ask: "twice.n.svc.cluster.local. SRV",
 			want: []string{"@ 5 SRV 0 50 80 twice.n.svc.cluster.local.", "+ @ 5 A 10.96.0.1"}},
 	})
-}
-
-// The weight of each of n is the share of 100 that floating-point arithmetic yields in CoreDNS: rounded down, at least 1.
-func TestWeight(t *testing.T) {
-	for n := 1; n <= 70_000; n++ {
-		want := uint16(max(1, math.Floor(100.0/float64(100*n)*100)))
-		if got := weight(n); got != want {
-			t.Fatalf("weight of each of %d is %d, want %d", n, got, want)
-		}
-	}
 }
 
 // A target that would be longer than 255 bytes (RFC 1035, section 2.3.4) is left out, and the rest answered.

@@ -30,16 +30,16 @@ func (s *selection) services() {
 }
 
 func (t *targets) answer() {
-	w := weight(t.count())
+	w := wire.Weight(t.count())
 	for i := range t.among {
 		if e := &t.among[i]; t.takes(e) {
 			t.endpointServices(i, e, w)
 		}
 	}
-	t.r.Section(wire.Additional)
+	t.Reply.Section(wire.Additional)
 	for i, target := range t.refs {
 		if target != 0 && !t.addressed(i) {
-			t.r.Address(target, t.among[i].Addr.Bytes(), t.k.ttl)
+			t.Reply.Address(target, t.among[i].Addr.Bytes(), t.k.ttl)
 		}
 	}
 }
@@ -54,10 +54,10 @@ func (t *targets) endpointServices(i int, e *cluster.Endpoint, w uint16) {
 	hasTwin := target != 0
 	ports := t.list.Ports[e.PortsSet]
 	for j, p := range ports {
-		if p.Number == 0 || !t.name.matches(ports, j) {
+		if p.Number == 0 || !t.name.port.Matches(ports, j) {
 			continue
 		}
-		if !t.name.numbered(ports[:j], p.Number) && !(hasTwin && t.twinHas(i, p.Number)) {
+		if !t.name.port.Numbered(ports[:j], p.Number) && !(hasTwin && t.twinHas(i, p.Number)) {
 			at := t.endpointService(e, w, p.Number)
 			target = cmp.Or(target, at)
 		}
@@ -69,14 +69,14 @@ func (t *targets) endpointServices(i int, e *cluster.Endpoint, w uint16) {
 // it is too long to be one.
 func (t *targets) endpointService(e *cluster.Endpoint, weight, port uint16) wire.Ref {
 	var buf [64]byte
-	label := appendEndpoint(buf[:0], t.list.Name(e, t.k.podNames), e.Addr)
-	if len(label)+len(t.name.svc.Key())+len(svcLabel)+len(t.zone) > wire.MaxName {
+	label := t.list.AppendLabel(buf[:0], e, t.k.podNames)
+	if len(label)+len(t.name.svc.Key())+len(svcLabel)+len(t.Zone) > wire.MaxName {
 		return 0
 	}
-	target := t.openSRV(weight, port)
-	t.r.Bytes(label)
+	target := t.Reply.OpenSRV(wire.QuestionName, t.k.ttl, weight, port)
+	t.Reply.Bytes(label)
 	t.serviceTarget(t.name.svc)
-	t.r.Close()
+	t.Reply.Close()
 	return target
 }
 
@@ -105,7 +105,7 @@ func (t *targets) twins(i int) iter.Seq[int] {
 }
 
 // sameAddress are the endpoints before i that have the same label and the same address, and an SRV record: the list is
-// sorted by addrest.
+// sorted by address.
 func (t *targets) sameAddress(i int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		e := &t.among[i]
@@ -121,7 +121,7 @@ func (t *targets) sameAddress(i int) iter.Seq[int] {
 // twinHas tells whether a twin of endpoint i has the port number too.
 func (t *targets) twinHas(i int, number uint16) bool {
 	for j := range t.twins(i) {
-		if t.name.numbered(t.list.Ports[t.among[j].PortsSet], number) {
+		if t.name.port.Numbered(t.list.Ports[t.among[j].PortsSet], number) {
 			return true
 		}
 	}

@@ -237,6 +237,19 @@ func (r *Reply) Address(owner Ref, addr []byte, ttl uint32) {
 	r.Close()
 }
 
+// Weight of each of n equal targets of SRV records (RFC 2782): their share of 100, and at least 1.
+func Weight(n int) uint16 { return uint16(max(1, 100/n)) }
+
+// OpenSRV begins an SRV record of priority 0, whose target, to follow, stands at the place returned. A target is not
+// compressed (RFC 2782).
+func (r *Reply) OpenSRV(owner Ref, ttl uint32, weight, port uint16) Ref {
+	r.Open(owner, dns.TypeSRV, ttl)
+	r.Uint16(0)
+	r.Uint16(weight)
+	r.Uint16(port)
+	return r.Here()
+}
+
 // SOA is what a zone's start of authority says (RFC 1035, section 3.3.13), in seconds.
 type SOA struct {
 	MName, RName           string // labels in wire form, without a root, below the zone

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -392,5 +393,15 @@ func TestMoreRecordsThanACountHolds(t *testing.T) {
 	m := finished(t, &r, q, dns.MaxMsgSize)
 	if want := (dns.MaxMsgSize - headerSize - 3 - 4) / 16; len(m.Answer) != want || !m.Truncated {
 		t.Errorf("%d records, TC %v; want %d", len(m.Answer), m.Truncated, want)
+	}
+}
+
+// The weight of each of n is the share of 100 that floating-point arithmetic yields in CoreDNS: rounded down, at least 1.
+func TestWeight(t *testing.T) {
+	for n := 1; n <= 70_000; n++ {
+		want := uint16(max(1, math.Floor(100.0/float64(100*n)*100)))
+		if got := Weight(n); got != want {
+			t.Fatalf("weight of each of %d is %d, want %d", n, got, want)
+		}
 	}
 }
