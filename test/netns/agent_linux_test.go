@@ -331,3 +331,16 @@ func (a *Agent) Sysctl(values map[string]string, _ *Nothing) error {
 func (a *Agent) Isolate(Nothing, *Nothing) error {
 	return os.NewSyscallError("mount", syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
 }
+
+// Fetch gets a page by HTTP: the status code, and the body from the second line on.
+func (a *Agent) Fetch(url string, page *string) error {
+	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	*page = fmt.Sprintf("%d\n%s", response.StatusCode, body)
+	return err
+}

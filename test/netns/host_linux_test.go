@@ -143,3 +143,56 @@ func (t *Tally) seenAs(addrs ...netip.Addr) error {
 	}
 	return nil
 }
+
+// nobody tells what is wrong if anybody answered.
+func (t *Tally) nobody() error {
+	if len(t.Names) > 0 {
+		return fmt.Errorf("%s; want no answer", t)
+	}
+	return nil
+}
+
+// somebody tells what is wrong unless this one is among those that answered, and nothing failed.
+func (t *Tally) somebody(name string) error {
+	if len(t.Failures) > 0 || t.Names[name] == 0 {
+		return fmt.Errorf("%s; want answers of %s, too", t, name)
+	}
+	return nil
+}
+
+// one tells what is wrong unless one server answered everything.
+func (t *Tally) one() error {
+	if len(t.Failures) > 0 || len(t.Names) != 1 {
+		return fmt.Errorf("%s; want one server for all", t)
+	}
+	return nil
+}
+
+// name is one of those that answered; empty when nobody did.
+func (t *Tally) name() string {
+	for name := range t.Names {
+		return name
+	}
+	return ""
+}
+
+// open opens a connection that stays.
+func (h *host) open(t testing.TB, target netip.AddrPort) Line {
+	t.Helper()
+	var line Line
+	h.must(t, "Open", Probe{Network: "tcp", Target: target.String()}, &line)
+	return line
+}
+
+// say tells what is wrong unless the other end of a connection that stays is still there.
+func (h *host) say(line Line) error {
+	line.Text = fmt.Sprint("still there, ", line.Text, "?")
+	var echo Line
+	if err := h.call("Say", line, &echo); err != nil {
+		return err
+	}
+	if echo.Text != line.Text {
+		return fmt.Errorf("%q came back for %q", echo.Text, line.Text)
+	}
+	return nil
+}

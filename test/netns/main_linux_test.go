@@ -3,6 +3,7 @@ package netns
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,6 +26,10 @@ func TestMain(m *testing.M) {
 	case roleAgent:
 		os.Exit(runAgent())
 	case roleNode:
+		// Tests wait more than they work: many at once keep two processors busy.
+		if err := flag.Set("test.parallel", "16"); err != nil {
+			panic(err)
+		}
 		os.Exit(m.Run())
 	}
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // where ip and nft are, also for those who are not root
