@@ -37,6 +37,3 @@ func listenUDP(ctx context.Context, addr string) (*net.UDPConn, error) {
 func probe(context.Context, address) error { return nil }
 
 func replyControl([]byte) (to netip.Addr, control []byte) { return to, nil }
-
-// newCarrier receives and sends one by one.
-func newCarrier(s *udpSocket) (carrier, int) { return singly{socket: s}, 1 }

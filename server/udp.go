@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/server/mmsg"
 	"github.com/nameplane/nameplane/server/wire"
 )
 
@@ -27,23 +29,27 @@ const (
 // udpSocket is one of the UDP sockets of an address, and the goroutine that reads it.
 type udpSocket struct {
 	listener *listener
-	conn     *net.UDPConn
+	conn     *mmsg.Conn
 	shard    int
 	local    netip.AddrPort // what the socket is bound to
 	wild     bool           // bound to all addresses: each datagram says where it was sent to
 	stopped  atomic.Bool
 	pool     sync.Pool // of *datagram
+	failed   func(to *mmsg.Name, err error)
+
+	outboxes sync.Pool // of *outbox
+	mu       sync.Mutex
+	late     *outbox // guarded by mu; replies of queries that waited, about to be sent
 }
 
 // datagram is a query by UDP on its way, and its buffers.
 type datagram struct {
 	plugin.Exchange
 	socket  *udpSocket
-	batch   *batch         // that it came in with; nil once another goroutine serves that on
-	from    netip.AddrPort // as the socket spells it
-	control []byte         // the received control message, made ready for the reply
+	batch   *batch // that it came in with; nil once another goroutine serves that on
+	in      mmsg.Incoming
+	control []byte // the received control message, made ready for the reply
 	oob     [controlSize]byte
-	size    int
 	reply   []byte // nil for none
 	packet  [maxDatagram]byte
 }
@@ -51,30 +57,40 @@ type datagram struct {
 // batch is datagrams that were received together, so that their replies can be sent together. Its owner is the goroutine
 // that reads the socket.
 type batch struct {
-	slots   []*datagram
-	n       int // of the slots hold a datagram
-	next    int // to be served
-	carrier carrier
+	slots    []*datagram
+	in       []*mmsg.Incoming // of the slots
+	n        int              // of the slots hold a datagram
+	next     int              // to be served
+	receiver *mmsg.Receiver
+	sender   mmsg.Sender
 }
 
-// carrier is how datagrams get in and out of a socket: many with one system call where the system has that, which saves a
-// fifth of the CPU time of a busy socket (an echo takes 4.5 instead of 5.6 µs), or one by one.
-type carrier interface {
-	// receive waits for datagrams and puts them into the first slots; n is how many.
-	receive(b *batch) (n int, err error)
-	// send sends the replies of the datagrams in b.
-	send(b *batch)
+// outbox is replies that are sent together.
+type outbox struct {
+	list   []*datagram
+	sender mmsg.Sender
 }
 
 func newUDPSocket(l *listener, conn *net.UDPConn, shard int) *udpSocket {
 	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
-	s := &udpSocket{listener: l, conn: conn, shard: shard, local: unmap(local), wild: local.Addr().IsUnspecified()}
-	s.pool.New = func() any {
-		d := &datagram{socket: s}
-		d.Shard, d.Transport = shard, plugin.UDP
-		return d
+	s := &udpSocket{
+		listener: l, conn: mmsg.NewConn(conn), shard: shard,
+		local: unmap(local), wild: local.Addr().IsUnspecified(),
 	}
+	s.failed = s.unsent
+	s.pool.New = func() any { return s.newDatagram() }
+	s.outboxes.New = func() any { return new(outbox) }
 	return s
+}
+
+func (s *udpSocket) newDatagram() *datagram {
+	d := &datagram{socket: s}
+	d.Shard, d.Transport = s.shard, plugin.UDP
+	d.in.Packet = d.packet[:]
+	if s.wild {
+		d.in.Control = d.oob[:]
+	}
+	return d
 }
 
 // unmap makes IPv4 of an IPv4-mapped address.
@@ -88,13 +104,16 @@ func (s *udpSocket) stop() {
 
 // read serves the socket from its beginning.
 func (s *udpSocket) read() {
-	carrier, size := newCarrier(s)
-	b := &batch{slots: make([]*datagram, size), carrier: carrier}
+	size := s.conn.Batch()
+	b := &batch{slots: make([]*datagram, size), in: make([]*mmsg.Incoming, size), receiver: mmsg.NewReceiver(s.conn)}
 	for i := range b.slots {
-		b.slots[i] = s.pool.Get().(*datagram)
+		b.put(i, s.pool.Get().(*datagram))
 	}
 	s.serveOn(b)
 }
+
+// put makes d slot i of the batch.
+func (b *batch) put(i int, d *datagram) { b.slots[i], b.in[i] = d, &d.in }
 
 // serveOn serves what is left of a batch, and then all that comes, until the socket is stopped or a query that waits makes
 // another goroutine serve on.
@@ -110,7 +129,7 @@ func (s *udpSocket) serveOn(b *batch) {
 				return
 			}
 		}
-		b.carrier.send(b)
+		s.send(&b.sender, b.slots[:b.n])
 		if !s.receive(b) {
 			return
 		}
@@ -120,12 +139,12 @@ func (s *udpSocket) serveOn(b *batch) {
 // receive waits for queries; false when the socket is stopped.
 func (s *udpSocket) receive(b *batch) bool {
 	for {
-		n, err := b.carrier.receive(b)
+		n, err := b.receiver.Receive(b.in)
 		if err == nil {
 			b.n, b.next = n, 0
 			now := s.listener.options.Now()
 			for _, d := range b.slots[:n] {
-				d.Now = now
+				d.begin(now)
 			}
 			return true
 		}
@@ -140,11 +159,11 @@ func (s *udpSocket) receive(b *batch) bool {
 }
 
 // begin notes what came with the packet.
-func (d *datagram) begin(from netip.AddrPort, n, controls int) {
-	d.from, d.Client, d.Local = from, unmap(from), d.socket.local
-	d.size, d.control, d.reply = n, nil, nil
+func (d *datagram) begin(now time.Time) {
+	d.Now, d.Client, d.Local = now, unmap(d.in.From.AddrPort()), d.socket.local
+	d.control, d.reply = nil, nil
 	if d.socket.wild {
-		to, control := replyControl(d.oob[:controls])
+		to, control := replyControl(d.oob[:d.in.Controls])
 		d.control = control
 		if to.IsValid() {
 			d.Local = netip.AddrPortFrom(to, d.socket.local.Port())
@@ -155,28 +174,56 @@ func (d *datagram) begin(from netip.AddrPort, n, controls int) {
 func (s *udpSocket) serve(d *datagram) {
 	t := s.listener.enter(s.shard)
 	defer t.leave(s.shard)
-	d.reply = t.answer(s.listener.ctx, &d.Exchange, d, d.packet[:d.size])
+	d.reply = t.answer(s.listener.ctx, &d.Exchange, d, d.packet[:d.in.Size])
 }
 
-// sendLate sends the reply of a query that waited, and lets it go.
+// send sends the replies of datagrams.
+func (s *udpSocket) send(sender *mmsg.Sender, list []*datagram) {
+	for _, d := range list {
+		if d.reply == nil {
+			continue
+		}
+		sender.Add(d.reply, d.control, &d.in.From)
+		if sender.Full() {
+			sender.Send(s.conn, s.failed)
+		}
+	}
+	sender.Send(s.conn, s.failed)
+}
+
+// sendLate sends the reply of a query that waited, and lets it go. Whoever comes first sends as well what the other
+// goroutines that can run have for the socket: they run before Gosched returns, which is at once when there are none. A
+// forwarded query takes 15 instead of 18 µs of CPU time by that.
 func (s *udpSocket) sendLate(d *datagram) {
-	if d.reply != nil {
-		s.write(d)
+	s.mu.Lock()
+	o := s.late
+	first := o == nil
+	if first {
+		o = s.outboxes.Get().(*outbox)
+		s.late = o
 	}
-	s.listener.waiters.leave()
-	d.reply = nil
-	s.pool.Put(d)
+	o.list = append(o.list, d)
+	s.mu.Unlock()
+	if !first {
+		return
+	}
+	runtime.Gosched()
+	s.mu.Lock()
+	s.late = nil
+	s.mu.Unlock()
+	s.send(&o.sender, o.list)
+	for _, d := range o.list {
+		s.listener.waiters.leave()
+		d.reply = nil
+		s.pool.Put(d)
+	}
+	clear(o.list)
+	o.list = o.list[:0]
+	s.outboxes.Put(o)
 }
 
-// write sends one reply.
-func (s *udpSocket) write(d *datagram) {
-	if _, _, err := s.conn.WriteMsgUDPAddrPort(d.reply, d.control, d.from); err != nil {
-		s.unsent(d, err)
-	}
-}
-
-func (s *udpSocket) unsent(d *datagram, err error) {
-	s.listener.log.Debug("cannot send a reply", "client", d.Client.String(), "error", err)
+func (s *udpSocket) unsent(to *mmsg.Name, err error) {
+	s.listener.log.Debug("cannot send a reply", "client", to.AddrPort().String(), "error", err)
 }
 
 // Yield implements plugin.Host: another goroutine serves the rest of the batch and reads on.
@@ -190,34 +237,9 @@ func (d *datagram) Yield(*plugin.Exchange) error {
 		return err
 	}
 	d.batch = nil
-	b.slots[b.next-1] = d.socket.pool.Get().(*datagram)
+	b.put(b.next-1, d.socket.pool.Get().(*datagram))
 	l.tasks.Go(func() { d.socket.serveOn(b) })
 	return nil
-}
-
-// singly receives and sends one datagram at a time, through package net.
-type singly struct{ socket *udpSocket }
-
-func (p singly) receive(b *batch) (n int, err error) {
-	d := b.slots[0]
-	oob := d.oob[:0]
-	if p.socket.wild {
-		oob = d.oob[:]
-	}
-	size, controls, _, from, err := p.socket.conn.ReadMsgUDPAddrPort(d.packet[:], oob)
-	if err != nil {
-		return 0, err
-	}
-	d.begin(from, size, controls)
-	return 1, nil
-}
-
-func (p singly) send(b *batch) {
-	for _, d := range b.slots[:b.n] {
-		if d.reply != nil {
-			p.socket.write(d)
-		}
-	}
 }
 
 // Resolve implements plugin.Host.
