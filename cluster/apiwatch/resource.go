@@ -47,6 +47,12 @@ func resources(origin cluster.Origin, needs cluster.Needs, d *delivery) []resour
 			put: d.putPod, drop: d.dropPod,
 		})
 	}
+	if needs.Node != "" {
+		all = append(all, resource{
+			kind: cluster.KindNode, path: "/api/v1/nodes", fields: "metadata.name=" + needs.Node,
+			put: d.putNode, drop: d.dropNode,
+		})
+	}
 	return all
 }
 
@@ -137,6 +143,20 @@ func (d *delivery) dropPod(object []byte) (string, error) {
 	return d.drop(object, d.writer.DeletePod)
 }
 
+func (d *delivery) putNode(object []byte) (string, error) {
+	node, meta, flaws, err := readNode(object)
+	if err != nil {
+		return "", err
+	}
+	d.complain(cluster.KindNode, meta, flaws)
+	d.writer.PutNode(node)
+	return meta.version, nil
+}
+
+func (d *delivery) dropNode(object []byte) (string, error) {
+	return d.drop(object, func(_, name string) { d.writer.DeleteNode(name) })
+}
+
 func (d *delivery) drop(object []byte, gone func(namespace, name string)) (string, error) {
 	meta, err := readMetadata(object)
 	if err != nil {
@@ -155,7 +175,7 @@ func (d *delivery) complain(kind cluster.Kind, meta metadata, flaws []flaw) {
 		d.writer.Skip()
 	}
 	if d.said.first(fmt.Sprintf("%s %s/%s", kind, meta.namespace, meta.name)) {
-		d.log.Warn("left out a part of an object that names cannot be made of",
+		d.log.Warn("left out a part of an object that neither names nor virtual IPs can be made of",
 			"kind", kind.String(), "object", meta.namespace+"/"+meta.name, flaws[0].what, flaws[0].value, "parts", len(flaws))
 	}
 }

@@ -38,7 +38,7 @@ func Opener(version string, log *slog.Logger) cluster.Opener {
 		if err != nil {
 			return nil, err
 		}
-		return &source{origin: origin, needs: needs, server: server, log: log, pace: usualPace()}, nil
+		return &source{origin: origin, needs: needs.Full(), server: server, log: log, pace: usualPace()}, nil
 	}
 }
 

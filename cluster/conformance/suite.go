@@ -48,7 +48,7 @@ type scenario struct {
 
 // Run runs the suite on the clusters that open makes.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]scenario{services(), endpointSlices(), lifecycles(), pods(), selections()} {
+	for _, group := range [][]scenario{services(), endpointSlices(), lifecycles(), pods(), selections(), forwardings(), backendSlices(), nodes()} {
 		for _, s := range group {
 			t.Run(s.name, func(t *testing.T) { s.run(t, open) })
 		}
@@ -56,16 +56,17 @@ func Run(t *testing.T, open Open) {
 }
 
 func (s scenario) run(t *testing.T, open Open) {
-	c := open(t, s.needs, s.labels, s.namespaceLabels)
 	namespace := "conf-" + s.name
+	s.needs.Node = strings.ReplaceAll(s.needs.Node, "NAMESPACE", namespace)
+	c := open(t, s.needs, s.labels, s.namespaceLabels)
 	for i, step := range s.steps {
 		if step.apply != "" {
 			c.Apply(strings.ReplaceAll(step.apply, "NAMESPACE", namespace))
 		}
 		for _, d := range step.delete {
-			c.Delete(d[0], strings.ReplaceAll(d[1], "NAMESPACE", namespace), d[2])
+			c.Delete(d[0], strings.ReplaceAll(d[1], "NAMESPACE", namespace), strings.ReplaceAll(d[2], "NAMESPACE", namespace))
 		}
-		s.await(t, c.Store, i, namespace, sorted(step.want))
+		s.await(t, c.Store, i, namespace, sorted(strings.ReplaceAll(step.want, "NAMESPACE", namespace)))
 	}
 	if serial := c.Store.Serial(); serial == 0 {
 		t.Error("the serial is 0 after changes")

@@ -252,7 +252,7 @@ func (r *reader) endpoint(s *endpointSlice, family discovery.AddressType, e *dis
 		case addr.Unmap().Is4() != (family != discovery.AddressTypeIPv6):
 			r.problem(path, "%s %q: not of the slice's addressType %s; it is left out", join(path), text, family)
 		default:
-			spec.Addr, spec.Further = cluster.AddrFrom(addr), j > 0
+			spec.Addr, spec.Further = cluster.AddrFrom(addr), j > 0 && r.needs.Forwarding
 			s.spec.Endpoints = append(s.spec.Endpoints, spec)
 		}
 	}

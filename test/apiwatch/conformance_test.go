@@ -135,6 +135,8 @@ func folder(kind, namespace string) (string, error) {
 		return "/api/v1/namespaces", nil
 	case "Service":
 		return core + "/services", nil
+	case "Node":
+		return "/api/v1/nodes", nil
 	case "Pod":
 		return core + "/pods", nil
 	case "EndpointSlice":
