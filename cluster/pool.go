@@ -21,6 +21,7 @@ type Pool struct {
 // share is one Store with those who hold it.
 type share struct {
 	origin  Origin
+	told    Telemetry // of the first holder that wants any
 	store   *Store
 	writer  *Writer
 	holders int    // guarded by Pool.mu
@@ -39,17 +40,18 @@ func NewPool(open Opener, log *slog.Logger) *Pool {
 type Lease struct {
 	Store  *Store
 	Writer *Writer // for Watch
+	Source string  // what fills the Store: a server's URL, a folder
 
-	pool      *Pool
-	share     *share
-	telemetry Telemetry
-	once      sync.Once
+	pool  *Pool
+	share *share
+	once  sync.Once
 }
 
 // Lease takes a hold of the origin's Store. Nothing is opened before Start.
 func (p *Pool) Lease(origin Origin, needs Needs, telemetry Telemetry) (*Lease, error) {
 	needs = needs.Full()
-	if _, err := p.open(origin, needs, Telemetry{}); err != nil {
+	source, err := p.open(origin, needs, Telemetry{})
+	if err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
@@ -62,8 +64,11 @@ func (p *Pool) Lease(origin Origin, needs Needs, telemetry Telemetry) (*Lease, e
 		p.shares[key] = append(p.shares[key], s)
 	}
 	s.needs = s.needs.Union(needs)
+	if s.told.Request == nil {
+		s.told = telemetry
+	}
 	s.holders++
-	return &Lease{Store: s.store, Writer: s.writer, pool: p, share: s, telemetry: telemetry}, nil
+	return &Lease{Store: s.store, Writer: s.writer, Source: source.String(), pool: p, share: s}, nil
 }
 
 // match is the share that can serve needs: one that runs with enough, or one that does not run yet.
@@ -87,7 +92,7 @@ func (l *Lease) Start() error {
 	if s.running {
 		return nil
 	}
-	source, err := l.pool.open(s.origin, s.needs, l.telemetry)
+	source, err := l.pool.open(s.origin, s.needs, s.told)
 	if err != nil {
 		return err
 	}

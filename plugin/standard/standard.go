@@ -45,6 +45,7 @@ import (
 	"github.com/nameplane/nameplane/plugin/trace"
 	"github.com/nameplane/nameplane/plugin/transfer"
 	"github.com/nameplane/nameplane/plugin/view"
+	"github.com/nameplane/nameplane/plugin/vip"
 	"github.com/nameplane/nameplane/plugin/whoami"
 )
 
@@ -89,5 +90,6 @@ func List(pool *cluster.Pool) []plugin.Spec {
 		forward.Spec(),
 		whoami.Spec(),
 		view.Spec(),
+		vip.Spec(pool), // the last: it answers nobody
 	}
 }

@@ -57,6 +57,18 @@ type Directive struct {
 	Body []*Directive
 }
 
+// Lines are the lines of a directive in all server blocks.
+func (f *File) Lines(directive string) (found []*Directive) {
+	for _, block := range f.Blocks {
+		for _, d := range block.Directives {
+			if d.Name == directive {
+				found = append(found, d)
+			}
+		}
+	}
+	return found
+}
+
 // Parse reads content as a Corefile. Positions carry name, and relative imports are looked up in its folder. The error is an
 // Errors of positioned *Error; a Corefile without blocks is no error.
 func Parse(name string, content []byte) (*File, error) {

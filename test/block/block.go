@@ -24,20 +24,13 @@ import (
 )
 
 // Lines are the lines of a directive in all server blocks of a Corefile.
-func Lines(t testing.TB, text, directive string) (found []*corefile.Directive) {
+func Lines(t testing.TB, text, directive string) []*corefile.Directive {
 	t.Helper()
 	file, err := corefile.Parse("Corefile", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, block := range file.Blocks {
-		for _, d := range block.Directives {
-			if d.Name == directive {
-				found = append(found, d)
-			}
-		}
-	}
-	return found
+	return file.Lines(directive)
 }
 
 // Examples are the Corefiles in the README of the package under test.

@@ -1,0 +1,133 @@
+package vip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+)
+
+// forwarder is the one of the process. Instances of the directive come and go with the Corefile: each holds it from Build to
+// Close, and the one that runs says what is to be done. Its loop starts with the first of them and ends with the last, so
+// that a reload neither closes a socket nor touches a rule.
+type forwarder struct {
+	open opener
+
+	mu      sync.Mutex
+	holders int                // guarded by mu
+	loop    *loop              // guarded by mu; nil before the first take
+	mode    string             // guarded by mu; the loop's
+	stop    context.CancelFunc // guarded by mu; ends the loop
+	tasks   sync.WaitGroup     // the loop and the plane's Run
+}
+
+// opener makes the plane of a mode, or says why it cannot work here, and what can.
+type opener func(o *options, log *slog.Logger) (Plane, error)
+
+var errStarting = errors.New("nothing is forwarded yet")
+
+func (f *forwarder) hold() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.holders++
+}
+
+// prepare opens the plane of a Corefile that is to take effect; it is nil where the one that is there goes on.
+func (f *forwarder) prepare(o *options, log *slog.Logger) (Plane, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.loop == nil:
+	case f.mode == o.mode:
+		return nil, nil
+	case f.mode == modeNftables:
+		return nil, fmt.Errorf("mode %s: a reload cannot leave the mode nftables, whose rules would go on to catch the traffic; "+
+			"stop, run \"nameplane vip cleanup\", and start again", o.mode)
+	}
+	return f.open(o, log)
+}
+
+// take makes an instance's options those that count.
+func (f *forwarder) take(v *VIP) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := order{
+		mode: v.mode, policy: &v.policy, store: v.lease.Store, writer: v.lease.Writer, server: serverAddr(v.lease.Source),
+		metrics: v.metrics, log: v.env.Log, now: v.env.Now,
+	}
+	if v.plane != nil {
+		f.end()
+		ctx, cancel := context.WithCancel(context.Background())
+		l := newLoop(v.plane, next)
+		f.loop, f.mode, f.stop = l, v.mode, cancel
+		v.plane = nil
+		f.tasks.Go(func() { l.attend(ctx) })
+		f.tasks.Go(func() { l.run(ctx) })
+		return
+	}
+	f.loop.orders.put(next)
+}
+
+// release gives an instance's hold back.
+func (f *forwarder) release(v *VIP) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.holders--
+	if f.holders > 0 || f.loop == nil {
+		return nil
+	}
+	v.env.Log.Info("forwarding ends here; " + afterwards(f.mode))
+	return f.end()
+}
+
+// afterwards is what becomes of the traffic once nobody tends it.
+func afterwards(mode string) string {
+	switch mode {
+	case modeNftables:
+		return "the rules stay in the kernel as they are, \"nameplane vip cleanup\" removes them"
+	case modeRelay:
+		return "its sockets are closed"
+	}
+	return "there was nothing to forward by"
+}
+
+// end ends the loop and closes the plane. f.mu is held.
+func (f *forwarder) end() error {
+	if f.loop == nil {
+		return nil
+	}
+	f.stop()
+	f.tasks.Wait()
+	err := f.loop.plane.Close()
+	f.loop = nil
+	return err
+}
+
+// ready is nil once all was forwarded.
+func (f *forwarder) ready() error {
+	if l := f.current(); l != nil {
+		return l.health.ready()
+	}
+	return errStarting
+}
+
+func (f *forwarder) current() *loop {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.loop
+}
+
+// inbox holds the last order that the loop did not take yet. Whoever puts one in does not wait.
+type inbox struct{ box chan order }
+
+func newInbox() *inbox { return &inbox{make(chan order, 1)} }
+
+// put replaces what is in it. It is called by one at a time.
+func (i *inbox) put(o order) {
+	select {
+	case <-i.box:
+	default:
+	}
+	i.box <- o
+}

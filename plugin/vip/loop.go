@@ -1,0 +1,274 @@
+package vip
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/plugin/vip/plan"
+)
+
+const (
+	// A pass is followed by a pause of pauseFactor times what it took, within these bounds: what changes meanwhile goes
+	// into the next one. The first change after a quiet time is forwarded at once.
+	pauseFactor = 10
+	minPause    = 10 * time.Millisecond
+	maxPause    = time.Second
+
+	minBackoff = time.Second
+	maxBackoff = 30 * time.Second
+
+	lookEvery  = 20 * time.Millisecond // whether the store is synced
+	checkEvery = 10 * time.Second      // whether what was made is still there
+	fullEvery  = time.Hour             // everything anew, whatever the checks say
+)
+
+// order is what one Corefile wants of the loop.
+type order struct {
+	mode    string
+	policy  *plan.Policy
+	store   *cluster.Store
+	writer  *cluster.Writer
+	server  netip.Addr // of the API server; not valid when it is not known by an address
+	metrics *metrics
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+// loop makes what the store says so, one change after the other. It is one goroutine: what it calls is called one at a time.
+type loop struct {
+	order
+	plane     Plane
+	orders    *inbox
+	pending   *order // taken once its store is synced; nil for none
+	queue     *queue
+	unwatch   func()
+	state     *plan.State // nil before the store was synced
+	ledger    *ledger
+	health    *health
+	balancers *balancers
+	warned    bool          // of the API server's address
+	broken    chan struct{} // holds one when the plane's Run ended
+
+	current  bool // the plane has all of state
+	failures int  // in a row
+	retryAt  time.Time
+	passAt   time.Time // no pass before
+	checkAt  time.Time
+	fullAt   time.Time
+}
+
+func newLoop(plane Plane, first order) *loop {
+	l := &loop{
+		order: first, plane: plane, orders: newInbox(), pending: &first, queue: newQueue(first.now),
+		unwatch: func() {}, ledger: newLedger(), health: new(health), broken: make(chan struct{}, 1),
+	}
+	l.balancers = newBalancers(l.healthy)
+	l.queue.owe()
+	return l
+}
+
+// run is the loop, until ctx ends.
+func (l *loop) run(ctx context.Context) {
+	defer l.close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case next := <-l.orders.box:
+			l.pending = &next
+		case <-l.broken:
+			l.current = false
+		case <-l.queue.wake:
+		case <-timer.C:
+		}
+		timer.Reset(l.step(ctx))
+	}
+}
+
+func (l *loop) close() {
+	l.unwatch()
+	l.balancers.close()
+}
+
+// attend runs what the plane does beside the loop, again and again when it fails.
+func (l *loop) attend(ctx context.Context) {
+	for {
+		err := l.plane.Run(ctx)
+		if ctx.Err() != nil || err == nil {
+			return
+		}
+		l.log.Error("a part of forwarding stopped; it is begun anew", "error", err)
+		select {
+		case l.broken <- struct{}{}:
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(minBackoff):
+		}
+	}
+}
+
+// step does the first thing that is due, and returns the time until the next one is.
+func (l *loop) step(ctx context.Context) time.Duration {
+	if l.pending != nil {
+		if !l.pending.store.Synced() {
+			return lookEvery
+		}
+		l.obey(l.pending)
+		l.pending = nil
+	}
+	now := l.now()
+	switch {
+	case !l.current:
+		if now.Before(l.retryAt) {
+			return l.retryAt.Sub(now)
+		}
+		l.adopt(ctx)
+	case !now.Before(l.fullAt):
+		l.adopt(ctx)
+	case l.queue.waits() && !now.Before(l.passAt):
+		l.pass(ctx)
+	case !now.Before(l.checkAt):
+		l.check(ctx)
+	}
+	return l.next(l.now())
+}
+
+// next is the time until something is due.
+func (l *loop) next(now time.Time) time.Duration {
+	if !l.current {
+		return max(0, l.retryAt.Sub(now))
+	}
+	due := []time.Time{l.fullAt, l.checkAt}
+	if l.queue.waits() {
+		due = append(due, l.passAt)
+	}
+	return max(0, slices.MinFunc(due, time.Time.Compare).Sub(now))
+}
+
+// obey takes an order whose store is synced. What both orders agree on is not touched.
+func (l *loop) obey(o *order) {
+	same := l.state != nil && o.store == l.store
+	done := same && l.current && reflect.DeepEqual(o.policy, l.policy)
+	l.order = *o
+	if done {
+		return
+	}
+	if same {
+		l.state.SetPolicy(o.policy)
+	} else {
+		l.unwatch()
+		l.unwatch = o.writer.Watch(l.queue.observe)
+		l.state = plan.NewState(o.policy, nil)
+		o.store.Services(func(svc *cluster.Service) { l.state.Put(svc) })
+	}
+	l.queue.owe()
+	l.current, l.retryAt = false, time.Time{}
+}
+
+// plan takes in what changed, and returns the services that became something else by that.
+func (l *loop) plan() []*plan.Service {
+	latest := map[string]*plan.Service{}
+	for _, svc := range l.queue.take() {
+		for _, s := range l.state.Put(svc) {
+			latest[s.Namespace+"/"+s.Name] = s
+		}
+	}
+	changed := make([]*plan.Service, 0, len(latest))
+	for _, s := range latest {
+		changed = append(changed, s)
+	}
+	return changed
+}
+
+// pass forwards what changed.
+func (l *loop) pass(ctx context.Context) {
+	changed := l.plan()
+	began := l.now()
+	var err error
+	if len(changed) > 0 {
+		err = l.plane.Apply(ctx, changed)
+	}
+	took := l.now().Sub(began)
+	l.passAt = l.now().Add(min(max(pauseFactor*took, minPause), maxPause))
+	if err != nil {
+		l.fail(ctx, "forwarding what changed", err)
+		return
+	}
+	l.ledger.enter(changed)
+	l.succeed(changed, took, false)
+}
+
+// adopt makes the whole state so.
+func (l *loop) adopt(ctx context.Context) {
+	l.plan()
+	all := l.state.All()
+	began := l.now()
+	if err := l.plane.Adopt(ctx, l.policy, all); err != nil {
+		l.fail(ctx, "forwarding", err)
+		return
+	}
+	l.ledger.replace(all)
+	l.succeed(all, l.now().Sub(began), true)
+	l.checkAt, l.fullAt = l.now().Add(checkEvery), l.now().Add(fullEvery)
+}
+
+// check looks whether somebody else removed what was made.
+func (l *loop) check(ctx context.Context) {
+	l.checkAt = l.now().Add(checkEvery)
+	if err := l.plane.Check(ctx); err != nil && ctx.Err() == nil {
+		l.metrics.repairs.Inc()
+		l.log.Warn("something that was forwarded is gone; it is made again", "missing", err)
+		l.current, l.retryAt = false, time.Time{}
+	}
+}
+
+func (l *loop) succeed(made []*plan.Service, took time.Duration, full bool) {
+	l.current, l.failures = true, 0
+	l.health.succeed(l.now())
+	l.metrics.observe(l.queue.done(), l.now(), took, full)
+	l.tell(made)
+	if err := l.balancers.answer(l.hosts(), l.ledger.healthChecks()); err != nil {
+		l.log.Error("load balancers cannot ask for the health of a service", "error", err)
+	}
+}
+
+// tell logs what cannot be forwarded, once each, and what is a trap.
+func (l *loop) tell(made []*plan.Service) {
+	for _, s := range made {
+		name := s.Namespace + "/" + s.Name
+		for _, r := range l.ledger.news(s) {
+			l.log.Warn("a part of a service is not forwarded", "service", name, "what", r.What, "why", r.Why)
+		}
+		for i := range s.Frontends {
+			if f := &s.Frontends[i]; l.server.IsValid() && f.Key.Addr == l.server && !l.warned {
+				l.warned = true
+				l.log.Warn("the API server is reached by a virtual IP that this process forwards: after a restart of the node nobody would reach it; "+
+					"give vip the server's own address, by kubeconfig or endpoint", "service", name, "address", l.server)
+			}
+		}
+	}
+}
+
+// fail keeps what is, and tries all of it again after a while.
+func (l *loop) fail(ctx context.Context, what string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	pause := min(minBackoff<<min(l.failures, 10), maxBackoff)
+	l.failures++
+	l.current, l.retryAt = false, l.now().Add(pause)
+	l.metrics.failures.Inc()
+	l.health.fail(fmt.Errorf("%s: %w", what, err))
+	l.log.Error(what+" failed; what was forwarded before stays", "error", err, "again_in", pause)
+}

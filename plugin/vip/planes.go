@@ -1,0 +1,36 @@
+package vip
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/nameplane/nameplane/plugin/vip/plan"
+)
+
+// openPlane makes the plane of a mode.
+func openPlane(o *options, _ *slog.Logger) (Plane, error) {
+	switch o.mode {
+	case modePlan:
+		return planned{}, nil
+	}
+	return nil, fmt.Errorf("mode %s is not built yet; \"mode plan\" shows what would be forwarded", o.mode)
+}
+
+// planned is the plane of the mode plan: it forwards nothing. What would be is in the metrics, and in "nameplane vip plan".
+type planned struct{}
+
+// Adopt implements Plane.
+func (planned) Adopt(context.Context, *plan.Policy, []*plan.Service) error { return nil }
+
+// Apply implements Plane.
+func (planned) Apply(context.Context, []*plan.Service) error { return nil }
+
+// Check implements Plane.
+func (planned) Check(context.Context) error { return nil }
+
+// Run implements Plane.
+func (planned) Run(ctx context.Context) error { return nil }
+
+// Close implements Plane.
+func (planned) Close() error { return nil }
