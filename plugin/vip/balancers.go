@@ -7,10 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin/vip/plan"
 )
 
@@ -19,6 +22,7 @@ import (
 type balancers struct {
 	healthy func() bool // of the forwarder
 	servers map[netip.AddrPort]*nodeServer
+	said    string // the last error
 }
 
 // nodeServer is the listener of one service on one address.
@@ -33,7 +37,8 @@ func newBalancers(healthy func() bool) *balancers {
 	return &balancers{healthy: healthy, servers: map[netip.AddrPort]*nodeServer{}}
 }
 
-// answer makes these services, by port, the ones that are answered for. After an error the others are all the same.
+// answer makes these services, by port, the ones that are answered for. After an error the others are all the same; the
+// same error is told once.
 func (b *balancers) answer(hosts []netip.Addr, asked map[uint16]*plan.Service) error {
 	wanted := map[netip.AddrPort]*plan.Service{}
 	for port, s := range asked {
@@ -47,7 +52,7 @@ func (b *balancers) answer(hosts []netip.Addr, asked map[uint16]*plan.Service) e
 			delete(b.servers, at)
 		}
 	}
-	var problems []error
+	var problems []string
 	for at, s := range wanted {
 		if server := b.servers[at]; server != nil {
 			server.service.Store(s)
@@ -55,12 +60,19 @@ func (b *balancers) answer(hosts []netip.Addr, asked map[uint16]*plan.Service) e
 		}
 		server, err := listen(at, s, b.healthy)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: healthCheckNodePort: %w", fullName(s), err))
+			problems = append(problems, fmt.Sprintf("%s: %v", fullName(s), err))
 			continue
 		}
 		b.servers[at] = server
 	}
-	return errors.Join(problems...)
+	slices.Sort(problems)
+	text := strings.Join(problems, "; ")
+	news := text != b.said
+	b.said = text
+	if !news || text == "" {
+		return nil
+	}
+	return errors.New(text)
 }
 
 func (b *balancers) close() {
@@ -109,8 +121,27 @@ func (n *nodeServer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		s.Namespace, s.Name, s.Health.Local, healthy)
 }
 
-// hosts are the addresses of this node on which load balancers ask: those that NodePorts answer on; the unspecified one, for
-// all, while the node is not known.
-func (l *loop) hosts() []netip.Addr {
-	return []netip.Addr{netip.IPv6Unspecified()}
+// hosts are the addresses of this node on which load balancers ask: those that NodePorts answer on. While the node is not
+// known it is the unspecified one, which stands for all.
+func hosts(policy *plan.Policy, node *cluster.Node) (list []netip.Addr) {
+	if len(policy.NodePortAddrs) > 0 {
+		all, err := net.InterfaceAddrs()
+		if err != nil {
+			return nil
+		}
+		for _, a := range all {
+			own, err := netip.ParsePrefix(a.String())
+			if err == nil && slices.ContainsFunc(policy.NodePortAddrs, func(p netip.Prefix) bool { return p.Contains(own.Addr()) }) {
+				list = append(list, own.Addr())
+			}
+		}
+		return list
+	}
+	if node == nil || len(node.Addrs) == 0 {
+		return []netip.Addr{netip.IPv6Unspecified()}
+	}
+	for _, a := range node.Addrs {
+		list = append(list, a.Netip())
+	}
+	return list
 }

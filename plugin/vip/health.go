@@ -89,4 +89,4 @@ func (p probe) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 // eligible tells whether the node is to get new clients.
-func (l *loop) eligible() bool { return true }
+func (l *loop) eligible() bool { return !l.leaving.Load() }

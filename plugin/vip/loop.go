@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nameplane/nameplane/cluster"
@@ -52,6 +53,7 @@ type loop struct {
 	ledger    *ledger
 	health    *health
 	balancers *balancers
+	leaving   atomic.Bool   // the node is to get no new clients
 	warned    bool          // of the API server's address
 	broken    chan struct{} // holds one when the plane's Run ended
 
@@ -169,7 +171,7 @@ func (l *loop) obey(o *order) {
 	} else {
 		l.unwatch()
 		l.unwatch = o.writer.Watch(l.queue.observe)
-		l.state = plan.NewState(o.policy, nil)
+		l.state = plan.NewState(o.policy, o.store.Node())
 		o.store.Services(func(svc *cluster.Service) { l.state.Put(svc) })
 	}
 	l.queue.owe()
@@ -179,10 +181,17 @@ func (l *loop) obey(o *order) {
 // plan takes in what changed, and returns the services that became something else by that.
 func (l *loop) plan() []*plan.Service {
 	latest := map[string]*plan.Service{}
-	for _, svc := range l.queue.take() {
-		for _, s := range l.state.Put(svc) {
-			latest[s.Namespace+"/"+s.Name] = s
+	note := func(changed []*plan.Service) {
+		for _, s := range changed {
+			latest[fullName(s)] = s
 		}
+	}
+	services := l.queue.take()
+	node := l.store.Node()
+	l.leaving.Store(node != nil && node.Leaving)
+	note(l.state.SetNode(node))
+	for _, svc := range services {
+		note(l.state.Put(svc))
 	}
 	changed := make([]*plan.Service, 0, len(latest))
 	for _, s := range latest {
@@ -238,7 +247,7 @@ func (l *loop) succeed(made []*plan.Service, took time.Duration, full bool) {
 	l.health.succeed(l.now())
 	l.metrics.observe(l.queue.done(), l.now(), took, full)
 	l.tell(made)
-	if err := l.balancers.answer(l.hosts(), l.ledger.healthChecks()); err != nil {
+	if err := l.balancers.answer(hosts(l.policy, l.store.Node()), l.ledger.healthChecks()); err != nil {
 		l.log.Error("load balancers cannot ask for the health of a service", "error", err)
 	}
 }
@@ -246,7 +255,7 @@ func (l *loop) succeed(made []*plan.Service, took time.Duration, full bool) {
 // tell logs what cannot be forwarded, once each, and what is a trap.
 func (l *loop) tell(made []*plan.Service) {
 	for _, s := range made {
-		name := s.Namespace + "/" + s.Name
+		name := fullName(s)
 		for _, r := range l.ledger.news(s) {
 			l.log.Warn("a part of a service is not forwarded", "service", name, "what", r.What, "why", r.Why)
 		}

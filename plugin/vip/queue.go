@@ -36,46 +36,44 @@ func newQueue(now func() time.Time) *queue {
 
 // observe is for cluster.Writer.Watch: it does not block.
 func (q *queue) observe(c cluster.Change) {
-	if c.Kind != cluster.KindService && c.Kind != cluster.KindEndpointSlice {
-		return
-	}
 	q.mu.Lock()
-	q.services[c.Service.Key()] = c.Service
+	defer q.mu.Unlock()
 	b := &q.fresh
-	if c.Kind == cluster.KindService {
+	switch c.Kind {
+	case cluster.KindService:
 		b.services++
-	} else {
+	case cluster.KindEndpointSlice:
 		b.slices++
 		if !c.Trigger.IsZero() && len(b.triggers) < maxTriggers {
 			b.triggers = append(b.triggers, c.Trigger)
 		}
+	case cluster.KindNode: // read from the store by whoever takes
+	default:
+		return
+	}
+	if c.Service != nil {
+		q.services[c.Service.Key()] = c.Service
 	}
 	q.see()
-	q.mu.Unlock()
-	q.rouse()
 }
 
-// see notes the time of a change. q.mu is held.
+// see notes the time of a change, and wakes the loop. q.mu is held.
 func (q *queue) see() {
 	q.last = q.now()
 	if q.fresh.first.IsZero() {
 		q.fresh.first = q.last
+	}
+	select {
+	case q.wake <- struct{}{}:
+	default:
 	}
 }
 
 // owe says that something is to be done though no object changed.
 func (q *queue) owe() {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.see()
-	q.mu.Unlock()
-	q.rouse()
-}
-
-func (q *queue) rouse() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
 }
 
 // waits tells whether there is something to take.
