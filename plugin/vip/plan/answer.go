@@ -60,7 +60,11 @@ func (x Explanation) used() string {
 func (x Explanation) facts() (rows [][]string) {
 	add := func(name, value string) { rows = append(rows, []string{"  " + name, value}) }
 	if f := x.Frontend; f != nil {
-		add("service", fmt.Sprintf("%s, %s", x.Service, strings.TrimSpace(f.Kind.String()+" port "+f.Port)))
+		service := x.Service + ", " + f.Kind.String()
+		if f.Port != "" {
+			service += ", port " + f.Port
+		}
+		add("service", service)
 	}
 	if x.Why != "" {
 		add("why", x.Why)
@@ -72,15 +76,15 @@ func (x Explanation) facts() (rows [][]string) {
 	case x.Masquerade:
 		add("source", "masqueraded: the endpoint sees this node's address")
 	case x.Hairpin:
-		add("source", "kept, but where the client gets itself: then the endpoint sees this node's address")
+		add("source", "kept; masqueraded only when the client is led to itself")
 	default:
 		add("source", "kept")
 	}
 	if len(x.Frontend.Sources) > 0 {
-		add("let in", fmt.Sprintf("only clients in %v", x.Frontend.Sources))
+		add("let in", "only clients in "+spell(x.Frontend.Sources))
 	}
 	if x.Frontend.Affinity > 0 {
-		add("affinity", fmt.Sprintf("the first choice is kept until %s have passed without a new connection", short(x.Frontend.Affinity)))
+		add("affinity", fmt.Sprintf("the first choice is kept until %s pass without a new connection", short(x.Frontend.Affinity)))
 	}
 	return rows
 }

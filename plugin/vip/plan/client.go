@@ -1,8 +1,8 @@
 package plan
 
 import (
-	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // From is where a client is; virtual IPs do not answer all alike.
@@ -33,13 +33,41 @@ func (p *Policy) From(client netip.Addr, onNode bool) From {
 func (p *Policy) LetsIn(f *Frontend, client netip.Addr, from From) (why string, ok bool) {
 	switch {
 	case len(f.Sources) > 0 && !contains(f.Sources, client):
-		return fmt.Sprintf("loadBalancerSourceRanges %v do not hold the client", f.Sources), false
+		return "loadBalancerSourceRanges let in only " + spell(f.Sources), false
 	case f.Kind != ClusterIP || from == FromPod && p.AllowPods || from == FromNode && p.AllowNode || contains(p.AllowFrom, client):
 		return "", true
-	case from == FromOutside:
-		return fmt.Sprintf("cluster IPs are not for outside; pods are in %v, and those let in beside them in %v", p.PodCIDRs, p.AllowFrom), false
 	}
-	return fmt.Sprintf("cluster IPs are not for %s here (allow-from)", from), false
+	return "cluster IPs answer only " + p.insiders(), false
+}
+
+// insiders are those whom cluster IPs answer, in words.
+func (p *Policy) insiders() string {
+	var list []string
+	if p.AllowPods {
+		list = append(list, "pods ("+spell(p.PodCIDRs)+")")
+	}
+	if p.AllowNode {
+		list = append(list, "this node")
+	}
+	if len(p.AllowFrom) > 0 {
+		list = append(list, spell(p.AllowFrom))
+	}
+	if len(list) == 0 {
+		return "nobody"
+	}
+	return strings.Join(list, ", ")
+}
+
+// spell is a list of ranges in words.
+func spell(ranges []netip.Prefix) string {
+	if len(ranges) == 0 {
+		return "none"
+	}
+	words := make([]string, len(ranges))
+	for i, p := range ranges {
+		words[i] = p.String()
+	}
+	return strings.Join(words, ", ")
 }
 
 // DropsUnallocated tells whether connections to addresses of the service CIDRs that no service has are dropped, rather than

@@ -106,7 +106,7 @@ func (s *State) explainMiss(x *Explanation) {
 	switch policy := s.view.policy; {
 	case policy.DropsUnallocated() && contains(policy.ServiceCIDRs, x.Key.Addr):
 		x.Ours, x.Verdict = true, Drop
-		x.Why = fmt.Sprintf("it is in the service CIDRs %v, and no service has it", policy.ServiceCIDRs)
+		x.Why = "it is in the service CIDRs (" + spell(policy.ServiceCIDRs) + "), and no service has it"
 	case x.Key.Addr.IsLoopback() && len(s.claims[x.Key.nodePort()]) > 0:
 		x.Why = "node ports do not answer on loopback addresses"
 	default:

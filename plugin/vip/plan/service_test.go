@@ -348,11 +348,11 @@ func TestOutside(t *testing.T) {
 		},
 		{
 			name: "ranges of the other family let nobody in", spec: balanced(ranges("2001:db8::/32")), slices: two,
-			want: []string{nodePort, clusterIP, "refused load balancer IP 203.0.113.5: loadBalancerSourceRanges [2001:db8::/32] let in no client of this family"},
+			want: []string{nodePort, clusterIP, "refused load balancer IP 203.0.113.5: loadBalancerSourceRanges (2001:db8::/32) let in no client of this family"},
 		},
 		{
 			name: "ranges of which none could be read let nobody in", spec: balanced(ranges("")), slices: two,
-			want: []string{nodePort, clusterIP, "refused load balancer IP 203.0.113.5: loadBalancerSourceRanges [] let in no client of this family"},
+			want: []string{nodePort, clusterIP, "refused load balancer IP 203.0.113.5: loadBalancerSourceRanges (none) let in no client of this family"},
 		},
 		{
 			name: "affinity is for all of a service's addresses", slices: two,
@@ -403,7 +403,7 @@ func TestRefusedAddresses(t *testing.T) {
 		{addr: "255.255.255.255", why: "one host's address"},
 		{addr: "192.168.9.1", why: "this node's own address"},
 		{addr: "fd00:168::1", why: "this node's own address"},
-		{addr: "10.97.0.1", why: "outside of the service CIDRs [10.96.0.0/16 fd00:96::/112]"},
+		{addr: "10.97.0.1", why: "outside of the service CIDRs (10.96.0.0/16, fd00:96::/112)"},
 		{addr: "fd00:97::1", why: "outside of the service CIDRs"},
 		{addr: "10.97.0.1", policy: func(p *Policy) { p.ServiceCIDRs = nil }},
 	} {

@@ -58,7 +58,7 @@ func (f *Frontend) options() string {
 		list = append(list, "source kept")
 	}
 	if len(f.Sources) > 0 {
-		list = append(list, fmt.Sprintf("only from %v", f.Sources))
+		list = append(list, "only from "+spell(f.Sources))
 	}
 	return strings.Join(list, ", ")
 }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -122,9 +121,9 @@ func (v *view) refuses(svc *cluster.Service, a address) string {
 	case v.isNodeAddr(ip):
 		return "it is this node's own address"
 	case a.kind == ClusterIP && len(v.policy.ServiceCIDRs) > 0 && !contains(v.policy.ServiceCIDRs, ip):
-		return fmt.Sprintf("it is outside of the service CIDRs %v", v.policy.ServiceCIDRs)
+		return "it is outside of the service CIDRs (" + spell(v.policy.ServiceCIDRs) + ")"
 	case a.kind == LoadBalancer && !everyone(svc.Forwarding.SourceRanges) && len(ofFamily(svc.Forwarding.SourceRanges, ip)) == 0:
-		return fmt.Sprintf("loadBalancerSourceRanges %v let in no client of this family", svc.Forwarding.SourceRanges)
+		return "loadBalancerSourceRanges (" + spell(svc.Forwarding.SourceRanges) + ") let in no client of this family"
 	}
 	return ""
 }
