@@ -13,13 +13,17 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // Exit codes.
 const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2 // also of a stop that was told twice
+	exitOK           = 0
+	exitFailure      = 1
+	exitUsage        = 2 // also of a stop that was told twice
+	exitNotForwarded = 3 // of "vip explain"
 )
 
 // run is the program; it returns its exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "vip" {
+		return runVIP(args[1:], stdin, stdout, stderr)
+	}
 	f, err := parseFlags(args, stderr)
 	switch {
 	case err == errHelp:

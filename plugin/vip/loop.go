@@ -171,8 +171,7 @@ func (l *loop) obey(o *order) {
 	} else {
 		l.unwatch()
 		l.unwatch = o.writer.Watch(l.queue.observe)
-		l.state = plan.NewState(o.policy, o.store.Node())
-		o.store.Services(func(svc *cluster.Service) { l.state.Put(svc) })
+		l.state = newState(o.policy, o.store)
 	}
 	l.queue.owe()
 	l.current, l.retryAt = false, time.Time{}

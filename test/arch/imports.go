@@ -62,8 +62,8 @@ func layers() []layer {
 			reason: "the file that its option tls names is YAML, as all of Prometheus's are"},
 		{folder: "plugin/*", ours: directive, modules: []string{dns, prometheus, sys, sync},
 			reason: "a directive never imports another: what they have in common belongs into plugin, wire or corefile"},
-		{folder: "cmd/nameplane", ours: []string{"server", "server/corefile", "plugin/standard", "cluster", "cluster/*"}, modules: []string{prometheus},
-			reason: "the command handles flags, files and signals; what the program does is below"},
+		{folder: "cmd/nameplane", ours: []string{"server", "server/corefile", "plugin/standard", "plugin/vip", "plugin/vip/plan", "cluster", "cluster/*"}, modules: []string{prometheus},
+			reason: "the command handles flags, files and signals, and has a subcommand for the forwarder alone; what the program does is below"},
 		{folder: "test/...", ours: []string{"..."}, modules: []string{""}, reason: "tests may import anything"},
 	}
 }
