@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"container/list"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -40,6 +41,7 @@ type tcpConn struct {
 	client netip.AddrPort
 	local  netip.AddrPort
 	shard  int
+	mute   *list.Element // in the socket's list of that name, while there; the socket's
 	used   atomic.Int64  // when the last whole query came in, Unix time in nanoseconds
 	in     *bufio.Reader // the reading goroutine's
 	count  int           // queries that came; the reading goroutine's
@@ -152,7 +154,9 @@ func (c *tcpConn) receive(f *frame) bool {
 	if _, err := io.ReadFull(c.in, f.packet); err != nil {
 		return false
 	}
-	c.count++
+	if c.count++; c.count == 1 {
+		c.socket.hear(c)
+	}
 	f.Now = c.socket.listener.options.Now()
 	c.used.Store(time.Now().UnixNano())
 	return true

@@ -97,9 +97,10 @@ type Server struct {
 	waiters *waiters
 	started chan struct{} // closed once it answers
 
-	mu        sync.Mutex // held while an instance is started, swapped or stopped
-	made      *instance  // guarded by mu
-	running   *task      // guarded by mu; the instance's Runners
+	mu        sync.Mutex  // held while an instance is started, swapped or stopped
+	made      *instance   // guarded by mu
+	running   *task       // guarded by mu; the instance's Runners
+	former    []*instance // guarded by mu; replaced just before the end, when queries were still under way in them
 	listeners map[address]*listener
 	web       *web
 	queries   context.Context // guarded by mu; nil unless Run is under way
@@ -164,7 +165,8 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // Reload puts the instance of another Corefile in the place of the one that answers, between two queries. Sockets that
-// both use stay as they are. After an error the old instance answers on. The error is everything that is wrong.
+// both use stay as they are. After an error the old instance answers on. The error is everything that is wrong. It returns
+// once the old instance's queries are answered, or ctx ends.
 func (s *Server) Reload(ctx context.Context, file *corefile.File) error {
 	s.mu.Lock()
 	kept := s.made.kept
@@ -182,20 +184,32 @@ func (s *Server) Reload(ctx context.Context, file *corefile.File) error {
 	if err := s.replace(ctx, made); err != nil {
 		return errors.Join(err, made.close())
 	}
-	running.stop()
 	s.options.Log.Info("reloaded", "corefile", file.Name)
-	limit, cancel := context.WithTimeout(s.queries, s.options.Grace)
+	s.conclude(ctx, old, running)
+	return nil
+}
+
+// conclude ends an instance that was replaced, once its queries are answered. When ctx ends it leaves that to shutdown. s.mu
+// is held.
+func (s *Server) conclude(ctx context.Context, old *instance, running *task) {
+	limit, cancel := context.WithTimeout(ctx, s.options.Grace)
 	defer cancel()
-	s.retire(limit)
+	running.stop(limit)
+	s.retire(ctx, limit)
 	for _, t := range old.tables {
-		if err := t.quiesce(limit); err != nil {
+		err := t.quiesce(limit)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			s.former = append(s.former, old)
+			return
+		default:
 			s.options.Log.Warn("the old instance is closed all the same", "error", err)
 		}
 	}
 	if err := old.close(); err != nil {
 		s.options.Log.Warn("the old instance is not closed well", "error", err)
 	}
-	return nil
 }
 
 // replace starts an instance and makes it the one that answers. After an error nothing has changed. s.mu is held.
@@ -302,23 +316,33 @@ func (s *Server) run(made *instance) *task {
 	return t
 }
 
-func (t *task) stop() {
+// stop ends the Runners, and waits for that until ctx ends.
+func (t *task) stop(ctx context.Context) {
 	t.cancel()
-	<-t.done
+	select {
+	case <-t.done:
+	case <-ctx.Done():
+	}
 }
 
-// retire ends the listeners that the instance does not name any more. s.mu is held.
-func (s *Server) retire(ctx context.Context) {
+// retire ends the listeners that the instance does not name any more, until limit ends; when ctx ends it leaves the rest
+// to shutdown. s.mu is held.
+func (s *Server) retire(ctx, limit context.Context) {
 	for a, l := range s.listeners {
-		if s.made.tables[a] == nil {
-			s.end(ctx, l)
+		if s.made.tables[a] != nil {
+			continue
+		}
+		err := l.stop(limit)
+		if ctx.Err() == nil {
+			s.cutOff(l, err)
 			delete(s.listeners, a)
 		}
 	}
 }
 
-func (s *Server) end(ctx context.Context, l *listener) {
-	if err := l.stop(ctx); err != nil {
+// cutOff closes a listener that was stopped, too early if there was an error.
+func (s *Server) cutOff(l *listener, err error) {
+	if err != nil {
 		s.options.Log.Warn("stopped too early", "error", err)
 	}
 	l.close()
@@ -331,18 +355,22 @@ func (s *Server) shutdown(drain bool, cancel func()) error {
 	if drain {
 		s.made.drain(s.queries)
 	}
-	limit, done := context.WithTimeout(s.queries, s.options.Grace)
+	limit, done := context.WithTimeout(context.WithoutCancel(s.queries), s.options.Grace)
 	defer done()
 	var sockets sync.WaitGroup
 	for _, l := range s.listeners {
-		sockets.Go(func() { s.end(limit, l) })
+		sockets.Go(func() { s.cutOff(l, l.stop(limit)) })
 	}
 	sockets.Wait()
 	cancel()
-	s.running.stop()
+	s.running.stop(limit)
 	s.web.closeAll(s.web.sockets)
 	s.queries = nil
-	return s.made.close()
+	var errs []error
+	for _, i := range append(s.former, s.made) {
+		errs = append(errs, i.close())
+	}
+	return errors.Join(errs...)
 }
 
 // FreePort finds a port that is free for UDP and TCP on all addresses, below those that the system gives to clients: it

@@ -1,13 +1,15 @@
 package server
 
 import (
+	"container/list"
 	"net"
 	"sync"
 	"sync/atomic"
 )
 
-// tcpSocket accepts the TCP connections of an address. New ones are never refused: where there are too many, that which
-// has been idle longest goes, so that connections held open for nothing keep nobody out.
+// tcpSocket accepts the TCP connections of an address. New ones are never refused: where there are too many, the oldest
+// goes that has not brought a query yet, or else that which has been idle longest. So connections held open for nothing keep
+// nobody out, and a flood of them does not push out those of well-behaved clients, idle as these may be.
 type tcpSocket struct {
 	listener *listener
 	accepted net.Listener
@@ -16,6 +18,7 @@ type tcpSocket struct {
 
 	mu    sync.Mutex
 	conns map[*tcpConn]struct{} // guarded by mu
+	mute  list.List             // guarded by mu; of *tcpConn: those without a query so far, the oldest first
 	count int                   // guarded by mu; connections since the start
 }
 
@@ -54,9 +57,10 @@ func (s *tcpSocket) add(conn net.Conn) {
 	var evicted *tcpConn
 	if len(s.conns) >= s.most {
 		evicted = s.oldest()
-		delete(s.conns, evicted)
+		s.forget(evicted)
 	}
 	s.conns[c] = struct{}{}
+	c.mute = s.mute.PushBack(c)
 	s.mu.Unlock()
 	if evicted != nil {
 		s.listener.meters.evicted.Inc()
@@ -69,8 +73,12 @@ func (s *tcpSocket) add(conn net.Conn) {
 	s.listener.tasks.Go(c.read)
 }
 
-// oldest is the connection that sent a whole query the longest ago; one with queries under way only if all have.
+// oldest is the connection to go first: of those that sent no query the oldest, else the one that sent one the longest ago;
+// one with queries under way only if all have. s.mu is held.
 func (s *tcpSocket) oldest() *tcpConn {
+	if first := s.mute.Front(); first != nil {
+		return first.Value.(*tcpConn)
+	}
 	var found *tcpConn
 	busy, used := true, int64(0)
 	for c := range s.conns {
@@ -82,12 +90,25 @@ func (s *tcpSocket) oldest() *tcpConn {
 	return found
 }
 
+// hear notes that a connection brought its first query.
+func (s *tcpSocket) hear(c *tcpConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mute.Remove(c.mute) // nothing happens if it is gone already
+}
+
 // remove forgets a connection that is closed.
 func (s *tcpSocket) remove(c *tcpConn) {
 	s.mu.Lock()
-	delete(s.conns, c)
+	s.forget(c)
 	s.mu.Unlock()
 	s.listener.meters.connections.Dec()
+}
+
+// forget takes a connection off the lists. s.mu is held.
+func (s *tcpSocket) forget(c *tcpConn) {
+	delete(s.conns, c)
+	s.mute.Remove(c.mute)
 }
 
 // stop ends accepting and reading; replies still go out.

@@ -169,6 +169,31 @@ func TestEviction(t *testing.T) {
 	}
 }
 
+// A flood of connections without a query pushes out its own, not those of clients that asked something before.
+func TestEvictionOfTheMute(t *testing.T) {
+	t.Parallel()
+	r := start(t, ". {\n bind 127.0.0.1\n answer x\n}", Options{Connections: 8})
+	var known [4]*dns.Conn
+	for i := range known {
+		known[i] = r.dial()
+		sendFrame(t, known[i].Conn, new(dns.Msg).SetQuestion("a.", dns.TypeA))
+		if _, err := known[i].ReadMsg(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const flood = 40
+	for range flood {
+		r.dial()
+	}
+	eventually(t, "the flood was taken", func() bool { return r.metric("nameplane_tcp_evicted_total") == flood-4 })
+	for i, conn := range known {
+		sendFrame(t, conn.Conn, new(dns.Msg).SetQuestion("b.", dns.TypeA))
+		if got, err := conn.ReadMsg(); err != nil || text(got) != "x" {
+			t.Errorf("connection %d: %v %v", i, got, err)
+		}
+	}
+}
+
 // A message as long as TCP can carry comes through.
 func TestLongestMessages(t *testing.T) {
 	t.Parallel()

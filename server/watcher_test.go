@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/server/corefile"
 )
@@ -187,5 +189,46 @@ func TestStopWhileReloading(t *testing.T) {
 	}
 	if got := r.metric("coredns_reload_failed_total"); got != 0 {
 		t.Errorf("%v failures, want none", got)
+	}
+}
+
+// Nor does it wait for queries of an instance that was replaced: the drain begins at once, and these end like the others.
+func TestStopWhileOldQueriesEnd(t *testing.T) {
+	t.Parallel()
+	g, d := newGate(), new(disk)
+	draining, closed := make(chan struct{}), new(atomic.Int64)
+	once := &double{name: "once", drain: func(context.Context) { close(draining) }, closed: func() error {
+		closed.Add(1)
+		return nil
+	}}
+	r := start(t, oneBlock("once\ngate\nanswer 0"), Options{Load: d.load, Grace: time.Minute}, once.spec(), g.double().spec())
+	reply := make(chan string, 1)
+	go func() {
+		client := dns.Client{Timeout: 20 * time.Second}
+		got, _, err := client.Exchange(new(dns.Msg).SetQuestion("a.wait.", dns.TypeTXT), r.addr("127.0.0.1"))
+		if err != nil {
+			reply <- err.Error()
+			return
+		}
+		reply <- text(got)
+	}()
+	<-g.arrived
+	d.write(oneBlock("once\ngate\nanswer 1"), nil)
+	r.Refresh()
+	r.answers("1")
+	r.cancel()
+	<-draining
+	if n := closed.Load(); n != 0 {
+		t.Errorf("%d instances are closed under a query", n)
+	}
+	close(g.open)
+	if got := <-reply; got != "0" {
+		t.Errorf("the old instance's query: %s", got)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := closed.Load(); n != 2 {
+		t.Errorf("%d instances were closed, want both", n)
 	}
 }
