@@ -3,6 +3,7 @@ package netns
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -132,6 +133,7 @@ type Probe struct {
 	Count   int    // 0 for 1
 	Workers int    // at once; 0 for 1
 	Timeout time.Duration
+	Pace    time.Duration // each of the workers waits so long between two questions
 }
 
 // Tally is what became of the questions of a Probe.
@@ -157,6 +159,7 @@ func (a *Agent) Ask(p Probe, out *Tally) error {
 				mu.Lock()
 				out.add(greeting, err, took)
 				mu.Unlock()
+				<-time.After(p.Pace)
 			}
 		})
 	}
@@ -342,5 +345,21 @@ func (a *Agent) Fetch(url string, page *string) error {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	*page = fmt.Sprintf("%d\n%s", response.StatusCode, body)
+	return err
+}
+
+// Resolve looks a name up as nslookup does, with Go's resolver, and says so in nslookup's words.
+func (a *Agent) Resolve(name string, printed *string) error {
+	resolver := net.Resolver{PreferGo: true}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	canonical, err := resolver.LookupCNAME(ctx, name)
+	if err != nil {
+		return err
+	}
+	addrs, err := resolver.LookupHost(ctx, name)
+	for _, addr := range addrs {
+		*printed += fmt.Sprintf("Name: %s Address: %s\n", strings.TrimSuffix(canonical, "."), addr)
+	}
 	return err
 }

@@ -175,3 +175,12 @@ func (w *world) backend(h *host, f family, c condition) discoveryv1.Endpoint {
 		NodeName:   &node,
 	}
 }
+
+// externalName is a service that is an alias.
+func externalName(namespace, name, target string) *corev1.Service {
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: target},
+	}
+}
