@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 )
 
 func clusterIPCases() []theCase {
@@ -22,6 +23,7 @@ func clusterIPCases() []theCase {
 		{name: "policy Local", run: internalLocal},
 		{name: "a port that the service does not have", run: wrongPort},
 		{name: "an address that no service has", run: noService, gaps: gaps{relay: "an address that it does not take is nobody's"}},
+		{name: "hints: this zone, this node", run: hinted},
 		{name: "backends that end", run: terminating},
 		{name: "connections outlive their backend's endpoint", run: established},
 		{name: "labels for others", run: foreignLabels},
@@ -163,6 +165,28 @@ func noService(t *testing.T, e *exam) {
 			t.Error(client.name, err)
 		}
 	}
+}
+
+// hinted: hints count when every ready backend has some, and one of them means this node or its zone.
+func hinted(t *testing.T, e *exam) {
+	zones := func(b discoveryv1.Endpoint, zone string) discoveryv1.Endpoint {
+		b.Hints = &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: zone}}}
+		return b
+	}
+	a, b, c := e.up(e.a)[0], e.up(e.b)[0], e.up(e.c)[0]
+	s := e.service(tcp(80, 8080)).to(zones(a, "zone-a"), zones(b, "zone-b"), zones(c, "zone-a")).publish(t)
+	e.soon(t, func() error { return e.client.ask(t, "tcp", s.vip(0), many).evenly("a", "c") })
+	s.to(zones(a, "zone-a"), zones(b, "zone-b"), c).publish(t)
+	e.soon(t, func() error { return e.client.ask(t, "tcp", s.vip(0), many).evenly("a", "b", "c") })
+	s.to(zones(a, "zone-b"), zones(b, "zone-b")).publish(t)
+	e.soon(t, func() error { return e.client.ask(t, "tcp", s.vip(0), many).evenly("a", "b") })
+	nodes := func(b discoveryv1.Endpoint, node string) discoveryv1.Endpoint {
+		b = zones(b, "zone-a")
+		b.Hints.ForNodes = []discoveryv1.ForNode{{Name: node}}
+		return b
+	}
+	s.to(nodes(a, remoteName), nodes(b, nodeName), nodes(c, remoteName)).publish(t)
+	e.soon(t, func() error { return e.client.ask(t, "tcp", s.vip(0), many).only("b") })
 }
 
 // terminating: those that are ready first; without any, those that end but serve.
