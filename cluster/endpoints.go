@@ -53,7 +53,7 @@ func (s *Endpoints) AppendLabel(b []byte, e *Endpoint, podNames bool) []byte {
 	return b
 }
 
-// Zone is the endpoint's topology zone in lower case, or empty.
+// Zone is the endpoint's topology zone in lower case, or empty. An imported service has the cluster's name there.
 func (s *Endpoints) Zone(e *Endpoint) string {
 	return s.text[e.zoneAt : e.zoneAt+uint32(e.zoneLen)]
 }

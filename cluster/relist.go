@@ -7,7 +7,7 @@ import (
 
 // Expect names the kinds that a source will list. The Store is synced when each was listed once.
 func (w *Writer) Expect(source string, kinds ...Kind) {
-	st := &w.store.status
+	st := w.store.status
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.source = source
@@ -22,8 +22,9 @@ func (w *Writer) Expect(source string, kinds ...Kind) {
 // everything stays as it is, so a reader never sees a half-listed cluster.
 func (w *Writer) BeginList(kind Kind) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.generation[kind]++
+	w.mu.Unlock()
+	w.imports.beginList(kind)
 }
 
 // EndList ends a list that BeginList began.
@@ -32,8 +33,9 @@ func (w *Writer) EndList(kind Kind) {
 	w.event()
 	w.sweep(kind)
 	w.mu.Unlock()
+	w.imports.endList(kind)
 
-	st := &w.store.status
+	st := w.store.status
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.wanted[kind] {
@@ -82,6 +84,8 @@ func (w *Writer) sweep(kind Kind) {
 		if w.nodeSeen != current {
 			w.dropNode()
 		}
+	case KindIngress, KindGateway, KindHTTPRoute:
+		w.sweepHosts(kind)
 	}
 }
 
@@ -95,7 +99,7 @@ func (w *Writer) Fail(format string, args ...any) bool {
 	if format != "" {
 		text = fmt.Sprintf(format, args...)
 	}
-	st := &w.store.status
+	st := w.store.status
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	news := st.failure != text

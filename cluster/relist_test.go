@@ -56,14 +56,14 @@ func TestRelist(t *testing.T) {
 		w.BeginList(kind)
 	}
 	fill("a", "d")
-	if got := s.Status().Objects; got != [5]int{4, 4, 4, 4} {
+	if got := s.Status().Objects; got != [9]int{4, 4, 4, 4} {
 		t.Errorf("within the list: %v", got)
 	}
 	w.DeleteService("n", "d") // an event that came between
 	for _, kind := range Kinds() {
 		w.EndList(kind)
 	}
-	if got := s.Status().Objects; got != [5]int{1, 2, 2, 2} {
+	if got := s.Status().Objects; got != [9]int{1, 2, 2, 2} {
 		t.Errorf("after the list: %v", got)
 	}
 	if s.Service(key(t, "n", "a")) == nil || s.Service(key(t, "n", "b")) != nil || s.HasNamespace([]byte("\x01b")) || !s.HasNamespace([]byte("\x01d")) {
@@ -81,7 +81,7 @@ func TestRelist(t *testing.T) {
 		w.BeginList(kind)
 		w.EndList(kind)
 	}
-	if got := s.Status().Objects; got != [5]int{} || s.services.live+s.namespaces.live+s.pods.live+s.addresses.live+len(w.states) != 0 {
+	if got := s.Status().Objects; got != [9]int{} || s.services.live+s.namespaces.live+s.pods.live+s.addresses.live+len(w.states) != 0 {
 		t.Errorf("an empty list left %v", got)
 	}
 }

@@ -15,15 +15,25 @@ const (
 	KindNamespace
 	KindPod
 	KindNode
+	KindServiceImport
+	KindIngress
+	KindGateway
+	KindHTTPRoute
 	kinds
 )
 
 // Kinds lists every kind.
-func Kinds() []Kind { return []Kind{KindService, KindEndpointSlice, KindNamespace, KindPod, KindNode} }
+func Kinds() []Kind {
+	return []Kind{
+		KindService, KindEndpointSlice, KindNamespace, KindPod, KindNode, KindServiceImport, KindIngress, KindGateway, KindHTTPRoute,
+	}
+}
 
 // String is the resource's plural name, as kubectl and RBAC rules spell it.
 func (k Kind) String() string {
-	return [...]string{"services", "endpointslices", "namespaces", "pods", "nodes"}[k]
+	return [...]string{
+		"services", "endpointslices", "namespaces", "pods", "nodes", "serviceimports", "ingresses", "gateways", "httproutes",
+	}[k]
 }
 
 // Needs says what consumers of a Store read. Sources leave out everything else before they buffer anything.
@@ -34,6 +44,9 @@ type Needs struct {
 	Pods      bool // pods by address
 	PodLabels bool // the labels of those pods
 	External  bool // by what services are known outside of the cluster
+	Imports   bool // services that other clusters share: see Store.Imports
+	Ingresses bool // host names of Ingresses: see Store.Host
+	Gateways  bool // host names of Gateways and HTTPRoutes
 	// Forwarding: how a service's virtual IPs are to be forwarded, and its backends, also those that are not ready. It
 	// implies Endpoints.
 	Forwarding bool
@@ -49,6 +62,9 @@ func (n Needs) Union(m Needs) Needs {
 		Pods:       n.Pods || m.Pods,
 		PodLabels:  n.PodLabels || m.PodLabels,
 		External:   n.External || m.External,
+		Imports:    n.Imports || m.Imports,
+		Ingresses:  n.Ingresses || m.Ingresses,
+		Gateways:   n.Gateways || m.Gateways,
 		Forwarding: n.Forwarding || m.Forwarding,
 		Node:       cmp.Or(n.Node, m.Node),
 	}
@@ -171,6 +187,9 @@ type Place struct {
 type SliceSpec struct {
 	Namespace, Name string
 	Service         string // of the label kubernetes.io/service-name
+	// Import and Cluster are, with Needs.Imports, the labels multicluster.kubernetes.io/service-name and source-cluster:
+	// the slice belongs to a service that is imported from other clusters, and maybe to one of this cluster, too.
+	Import, Cluster string
 	Ports           []Port
 	Endpoints       []EndpointSpec
 	Backends        bool // with Needs.Forwarding: Endpoints are all that the slice has, and the service is to have Backends

@@ -13,7 +13,7 @@ type Status struct {
 	Source    string    // what the Store is filled from
 	Synced    bool      // every kind was listed once
 	Waiting   []Kind    // the kinds that were not listed yet
-	Objects   [5]int    // by Kind
+	Objects   [9]int    // by Kind
 	LastEvent time.Time // of the last event, bookmark or relist; zero before any
 	Relists   uint64    // lists after the first, by all kinds
 	Skipped   uint64    // objects or parts of objects that broke a rule
@@ -25,7 +25,9 @@ func (s Status) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s:", s.Source)
 	for _, k := range Kinds() {
-		fmt.Fprintf(&b, " %d %s", s.Objects[k], k)
+		if n := s.Objects[k]; n > 0 || k < KindPod { // what not every source lists only where there is some
+			fmt.Fprintf(&b, " %d %s", n, k)
+		}
 	}
 	if s.Failure != "" {
 		fmt.Fprintf(&b, "; %s", s.Failure)
@@ -47,7 +49,7 @@ type status struct {
 
 // Status is the Store's state now. It takes a lock.
 func (s *Store) Status() Status {
-	st := &s.status
+	st := s.status
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	out := Status{

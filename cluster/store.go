@@ -20,7 +20,9 @@ type Store struct {
 	serial     atomic.Uint32
 	external   atomic.Uint32
 	synced     atomic.Bool
-	status     status
+	status     *status // shared with imports
+	imports    *Store
+	hosts      *table[Host]
 }
 
 type namespace struct{ key string }
@@ -38,11 +40,21 @@ func (p *Pod) Next() *Pod { return p.next }
 
 // NewStore is an empty Store, not synced, and the Writer that fills it.
 func NewStore() (*Store, *Writer) {
+	status := new(status)
+	s, w := newStore(status)
+	s.imports, w.imports.writer = newStore(status)
+	w.imports.writer.imported = true
+	return s, w
+}
+
+func newStore(status *status) (*Store, *Writer) {
 	s := &Store{
+		status:     status,
 		services:   newTable(func(s *Service) string { return s.key }),
 		namespaces: newTable(func(n *namespace) string { return n.key }),
 		pods:       newTable(func(p *Pod) string { return p.key }),
 		addresses:  newReverse(),
+		hosts:      newTable(func(h *Host) string { return h.key }),
 	}
 	numbers := make([]atomic.Pointer[Service], smallest)
 	s.numbers.Store(&numbers)

@@ -24,6 +24,9 @@ type Writer struct {
 	watchers    map[int]func(Change)
 	nextWatcher int
 	interned    map[string]string
+	hosts       hosts
+	imports     imports
+	imported    bool                 // this is the writer of another's imports
 	localities  map[string]*locality // by key
 	localityKey []byte               // memory used again
 	nodeSeen    uint32               // generation of the node
@@ -66,6 +69,7 @@ func newWriter(s *Store) *Writer {
 		pods:       map[objectKey]podState{},
 		watchers:   map[int]func(Change){},
 		interned:   map[string]string{},
+		hosts:      newHosts(),
 		localities: map[string]*locality{},
 	}
 }
@@ -86,7 +90,12 @@ func (w *Writer) Watch(notify func(Change)) (cancel func()) {
 }
 
 // SetClock replaces the clock by which serials and the age of events go.
-func (w *Writer) SetClock(now func() time.Time) { w.now = now }
+func (w *Writer) SetClock(now func() time.Time) {
+	w.now = now
+	if w.imports.writer != nil {
+		w.imports.writer.now = now
+	}
+}
 
 // Intern is s, kept once for all callers: namespaces and port names come ten thousand times.
 func (w *Writer) Intern(s string) string {
@@ -120,7 +129,7 @@ func (w *Writer) PutService(spec *ServiceSpec) bool {
 	state := w.state(key)
 	state.generation = w.generation[KindService]
 	if state.record.Type == Absent {
-		w.store.status.objects[KindService].Add(1)
+		w.count(KindService, 1)
 	}
 	next := *state.record
 	next.Type, next.ClusterIPs, next.ExternalName, next.Ports = spec.Type, spec.ClusterIPs, spec.ExternalName, w.ports(spec.Ports)
@@ -167,7 +176,7 @@ func (w *Writer) dropService(state *serviceState) {
 	if state.record.Type == Absent {
 		return
 	}
-	w.store.status.objects[KindService].Add(-1)
+	w.count(KindService, -1)
 	next := *state.record
 	next.Type, next.ClusterIPs, next.ExternalName, next.Ports = Absent, nil, "", nil
 	next.External, next.Forwarding = nil, nil
@@ -177,11 +186,15 @@ func (w *Writer) dropService(state *serviceState) {
 // PutSlice adds or replaces an endpoint slice. One without a service, or whose service's name cannot stand in a DNS
 // name, is left out, and the result is false.
 func (w *Writer) PutSlice(spec *SliceSpec) bool {
+	if w.imports.putSlice(spec) && spec.Service == "" {
+		w.deleteSlice(spec.Namespace, spec.Name)
+		return true
+	}
 	id := objectKey{spec.Namespace, spec.Name}
 	key, ok := ServiceKey(spec.Namespace, spec.Service)
 	if !ok {
 		w.Skip()
-		w.DeleteSlice(spec.Namespace, spec.Name)
+		w.deleteSlice(spec.Namespace, spec.Name)
 		return false
 	}
 	endpoints := newEndpoints(spec)
@@ -194,7 +207,7 @@ func (w *Writer) PutSlice(spec *SliceSpec) bool {
 		known = false
 	}
 	if !known {
-		w.store.status.objects[KindEndpointSlice].Add(1)
+		w.count(KindEndpointSlice, 1)
 	}
 	for _, ports := range endpoints.Ports {
 		w.ports(ports)
@@ -209,6 +222,11 @@ func (w *Writer) PutSlice(spec *SliceSpec) bool {
 
 // DeleteSlice removes an endpoint slice.
 func (w *Writer) DeleteSlice(namespace, name string) {
+	w.imports.deleteSlice(namespace, name)
+	w.deleteSlice(namespace, name)
+}
+
+func (w *Writer) deleteSlice(namespace, name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.event()
@@ -220,7 +238,7 @@ func (w *Writer) DeleteSlice(namespace, name string) {
 
 func (w *Writer) dropSlice(id objectKey, old sliceState) {
 	delete(w.slices, id)
-	w.store.status.objects[KindEndpointSlice].Add(-1)
+	w.count(KindEndpointSlice, -1)
 	state := w.states[old.service]
 	change := state.setPart(part{slice: id.name, endpoints: none})
 	state.parts = slices.DeleteFunc(state.parts, func(p part) bool { return p.slice == id.name })
@@ -401,6 +419,17 @@ func (w *Writer) notify(c Change) {
 	for _, notify := range w.watchers {
 		notify(c)
 	}
+}
+
+// count counts objects of a kind. Of imports only the services are: their slices may be services' too.
+func (w *Writer) count(kind Kind, n int64) {
+	if w.imported && kind != KindService {
+		return
+	}
+	if w.imported {
+		kind = KindServiceImport
+	}
+	w.store.status.objects[kind].Add(n)
 }
 
 // event notes that the source is alive.

@@ -118,7 +118,7 @@ func TestTypes(t *testing.T) {
 	if len(holders(s, pod)) != 0 || s.addresses.live != 0 || s.services.live != 0 || len(w.states) != 0 {
 		t.Errorf("left over: %d addresses, %d services, %d states", s.addresses.live, s.services.live, len(w.states))
 	}
-	if st := s.Status(); st.Objects != [5]int{} {
+	if st := s.Status(); st.Objects != [9]int{} {
 		t.Errorf("objects counted: %v", st.Objects)
 	}
 }
@@ -415,7 +415,7 @@ func TestStatusLine(t *testing.T) {
 	w.Expect("manifests demo", KindService)
 	w.PutService(&ServiceSpec{Namespace: "n", Name: "a", Type: Headless})
 	w.Fail("demo/a.yaml:%d: broken", 3)
-	if got, want := s.Status().String(), "manifests demo: 1 services 0 endpointslices 0 namespaces 0 pods 0 nodes; demo/a.yaml:3: broken"; got != want {
+	if got, want := s.Status().String(), "manifests demo: 1 services 0 endpointslices 0 namespaces; demo/a.yaml:3: broken"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
