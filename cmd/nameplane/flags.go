@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 )
 
 var errHelp = flag.ErrHelp
@@ -17,8 +18,9 @@ type flags struct {
 	plugins bool
 	quiet   bool
 	version bool
-	format  string // of the log: "text" or "json"
-	wrapper wrapperFlags
+	format  string     // of the log: "text" or "json"
+	local   *nodeLocal // nil unless it takes NodeLocal DNSCache's place
+	idle    []string   // flags of NodeLocal DNSCache without an effect
 }
 
 // parseFlags reads the command line. What is wrong with it is printed already.
@@ -34,7 +36,8 @@ func parseFlags(args []string, stderr io.Writer) (*flags, error) {
 	set.BoolVar(&f.quiet, "quiet", false, "print nothing at the start")
 	set.BoolVar(&f.version, "version", false, "print the version and exit")
 	set.StringVar(&f.format, "log-format", "text", "form of the log, \"text\" or \"json\"")
-	f.wrapper.define(set)
+	var local nodeLocalFlags
+	local.define(set)
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
@@ -46,6 +49,12 @@ func parseFlags(args []string, stderr io.Writer) (*flags, error) {
 		err = errors.New("-dns.port: a number from 0 to 65535 is wanted")
 	case f.format != "text" && f.format != "json":
 		err = fmt.Errorf("-log-format: %q is neither text nor json", f.format)
+	default:
+		f.idle = local.idle()
+		f.local, err = local.parse(f.port, os.Getenv)
+	}
+	if f.local != nil && f.conf == "" {
+		f.conf = local.corefile
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)

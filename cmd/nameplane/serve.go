@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,8 +45,18 @@ func serve(f *flags, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	says := newSpeech(f, stdout)
-	f.wrapper.warn(says.log)
-	srv, err := assemble(ctx, f, stdin, says)
+	if len(f.idle) > 0 {
+		says.log.Warn("without effect: " + strings.Join(f.idle, ", ") + "; NodeLocal DNSCache's flags need -localip, and those of ebtables and delays do nothing")
+	}
+	registry := prometheus.NewRegistry()
+	if f.local != nil {
+		f.local.begin(ctx, says.log, registry)
+		defer func() {
+			cancel()
+			f.local.end(says.log)
+		}()
+	}
+	srv, err := assemble(ctx, f, stdin, says, registry)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure
@@ -65,6 +76,9 @@ func serve(f *flags, stdin io.Reader, stdout, stderr io.Writer) int {
 		case <-started:
 			started = nil
 			printVersion(says.start)
+			if f.local != nil {
+				f.local.keep(ctx, says.log, registry)
+			}
 		case <-reloads:
 			srv.Refresh()
 		case <-signals:
@@ -83,8 +97,8 @@ func serve(f *flags, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 // assemble makes the server that the command line and the Corefile describe.
-func assemble(ctx context.Context, f *flags, stdin io.Reader, says *speech) (*server.Server, error) {
-	file, err := readCorefile(f.conf, stdin)
+func assemble(ctx context.Context, f *flags, stdin io.Reader, says *speech, registry *prometheus.Registry) (*server.Server, error) {
+	file, err := f.corefile(stdin)
 	if err != nil {
 		return nil, err
 	}
@@ -95,14 +109,13 @@ func assemble(ctx context.Context, f *flags, stdin io.Reader, says *speech) (*se
 		}
 	}
 	log := says.log
-	registry := prometheus.NewRegistry()
 	pool := cluster.NewPool(opener(log), log.WithGroup("plugin/kubernetes"))
 	registry.MustRegister(storeMetrics{pool})
 	options := server.Options{
 		Specs: standard.List(pool), Port: port, Version: version(), Log: log, Level: says.level, Out: says.start, Metrics: registry,
 	}
 	if f.conf != standardInput {
-		options.Load = func() (*corefile.File, error) { return readCorefile(f.conf, stdin) }
+		options.Load = func() (*corefile.File, error) { return f.corefile(stdin) }
 	}
 	return server.New(file, options)
 }
@@ -117,6 +130,18 @@ func opener(log *slog.Logger) cluster.Opener {
 		}
 		return api(origin, needs, telemetry)
 	}
+}
+
+// corefile reads what is to be served: the template that takes NodeLocal DNSCache's place, or else the Corefile.
+func (f *flags) corefile(stdin io.Reader) (*corefile.File, error) {
+	if f.local == nil || !f.local.template.Exists() {
+		return readCorefile(f.conf, stdin)
+	}
+	content, err := f.local.template.Fill()
+	if err != nil {
+		return nil, err
+	}
+	return corefile.Parse(f.local.template.Path, content)
 }
 
 // readCorefile reads the Corefile that the command line names.

@@ -144,8 +144,8 @@ func TestModules(t *testing.T) {
 	t.Parallel()
 	allowed := []string{
 		"github.com/coredns/caddy", "github.com/expr-lang/expr", "github.com/fsnotify/fsnotify", "github.com/google/go-cmp", "github.com/miekg/dns",
-		"github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/sys", "k8s.io/api", "k8s.io/apimachinery",
-		"k8s.io/client-go", "sigs.k8s.io/yaml",
+		"github.com/prometheus/client_golang", "github.com/vishvananda/netlink", "golang.org/x/sync", "golang.org/x/sys", "k8s.io/api", "k8s.io/apimachinery",
+		"k8s.io/client-go", "sigs.k8s.io/knftables", "sigs.k8s.io/yaml",
 	}
 	text, err := os.ReadFile(filepath.Join(top, "go.mod"))
 	if err != nil {

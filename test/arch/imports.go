@@ -33,6 +33,8 @@ func layers() []layer {
 			reason: "package corefile knows no plugin: directives declare their options, so that all report errors in one way"},
 		{folder: "server/mmsg", modules: []string{sys},
 			reason: "package mmsg is the system's calls: it knows nothing of what is in a datagram"},
+		{folder: "server/nodelocal", modules: []string{"github.com/vishvananda/netlink", "sigs.k8s.io/knftables"},
+			reason: "what is on the node around the server knows nothing of the server"},
 		{folder: "server", ours: []string{"server/mmsg", "server/wire", "server/corefile", "plugin"}, modules: []string{dns, prometheus, sys, sync},
 			reason: "the server assembles by the contract of package plugin alone: it knows no directive by name, and no cluster"},
 		{folder: "cluster",
@@ -62,7 +64,7 @@ func layers() []layer {
 			reason: "the file that its option tls names is YAML, as all of Prometheus's are"},
 		{folder: "plugin/*", ours: directive, modules: []string{dns, prometheus, sys, sync},
 			reason: "a directive never imports another: what they have in common belongs into plugin, wire or corefile"},
-		{folder: "cmd/nameplane", ours: []string{"server", "server/corefile", "plugin/standard", "plugin/vip", "plugin/vip/plan", "cluster", "cluster/*"}, modules: []string{prometheus},
+		{folder: "cmd/nameplane", ours: []string{"server", "server/corefile", "server/nodelocal", "plugin/standard", "plugin/vip", "plugin/vip/plan", "cluster", "cluster/*"}, modules: []string{prometheus},
 			reason: "the command handles flags, files and signals, and has a subcommand for the forwarder alone; what the program does is below"},
 		{folder: "test/...", ours: []string{"..."}, modules: []string{""}, reason: "tests may import anything"},
 	}
