@@ -126,9 +126,10 @@ func bad(is bool) int {
 	return 0
 }
 
+// numberOf is the number that a slice gives a service's port; 0 for none.
 func numberOf(ports []cluster.Port, want cluster.Port) uint16 {
 	for _, p := range ports {
-		if p.Name == want.Name && p.Protocol == want.Protocol && p.Number != 0 {
+		if p.Name == want.Name && p.Protocol == want.Protocol {
 			return p.Number
 		}
 	}

@@ -128,7 +128,7 @@ func (c *cast) node() *cluster.Node {
 func TestStateIsAsFresh(t *testing.T) {
 	t.Parallel()
 	first := seed(t)
-	for run := range uint64(50) {
+	for run := range uint64(30) {
 		if !stateIsAsFresh(t, first+run) {
 			t.Fatalf("to repeat it: NAMEPLANE_SEED=%d", first+run)
 		}

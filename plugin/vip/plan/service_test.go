@@ -218,6 +218,13 @@ func TestChoice(t *testing.T) {
 			want:   []string{"ClusterIP 10.96.0.10:80/tcp: drop"},
 		},
 		{
+			name:   "the name that the operator gave",
+			spec:   internalLocal,
+			node:   func(n *cluster.Node) { n.Name = "n2" },
+			slices: []cluster.SliceSpec{slice("http:8080", "10.1.0.1@n1", "10.1.0.2@n2")},
+			want:   []string{"ClusterIP 10.96.0.10:80/tcp: 10.1.0.1:8080"},
+		},
+		{
 			name:   "the node's own name, where the operator gave none",
 			spec:   internalLocal,
 			policy: func(p *Policy) { p.Node = "" },
@@ -472,4 +479,25 @@ func TestRefusedOtherwise(t *testing.T) {
 			},
 		},
 	})
+}
+
+// Of one endpoint in several slices the one counts that is most alive, in whatever order they come.
+func TestPreference(t *testing.T) {
+	t.Parallel()
+	best := []candidate{
+		{ready: true, serving: true, local: true},
+		{ready: true, serving: true, index: 1},
+		{ready: true, serving: true, index: 2},
+		{ready: true},
+		{serving: true},
+		{ready: true, serving: true, local: true, terminating: true},
+		{serving: true, terminating: true},
+	}
+	for i := range best {
+		for j := range best {
+			if got := byPreference(best[i], best[j]); got < 0 != (i < j) || got > 0 != (i > j) {
+				t.Errorf("%+v and %+v: %d", best[i], best[j], got)
+			}
+		}
+	}
 }

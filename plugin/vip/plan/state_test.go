@@ -46,6 +46,9 @@ func TestUnchanged(t *testing.T) {
 	check(t, "first", s.put("default/web", clusterIP("10.96.0.1")), "default/web: ClusterIP 10.96.0.1:80/tcp: 10.1.0.1:8080")
 	check(t, "again", s.put("default/web", clusterIP("10.96.0.1")))
 	check(t, "an unready endpoint", s.Put(s.world.service(web(clusterIP("10.96.0.1")), slice("http:8080", "10.1.0.1@n1", "10.1.0.2 unready"))))
+	if e := s.entries["\x03web\x07default"]; e.wants != e.gets {
+		t.Error("two copies are kept of what is the same")
+	}
 	check(t, "not ours", s.put("default/other", func(sp *spec) { sp.Forwarding.ProxyName = "" }))
 	check(t, "not ours, deleted", s.Delete("default", "other"))
 	check(t, "never seen", s.Delete("default", "ghost"))
@@ -55,6 +58,16 @@ func TestUnchanged(t *testing.T) {
 	if all := s.All(); len(all) != 0 || len(s.claims) != 0 || len(s.entries) != 0 {
 		t.Errorf("left: %v, %v, %v", all, s.claims, s.entries)
 	}
+}
+
+// What a UDP flow may keep is told, where nothing else changed.
+func TestServingChanges(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	dns := web(func(sp *spec) { sp.Ports = ports("dns:53/udp") })
+	const to = "default/web: ClusterIP 10.96.0.10:53/udp: 10.1.0.1:53; serving "
+	check(t, "one ends", s.Put(s.world.service(dns, slice("dns:53/udp", "10.1.0.1", "10.1.0.2 unready terminating"))), to+"[10.1.0.1:53 10.1.0.2:53]")
+	check(t, "and is gone", s.Put(s.world.service(dns, slice("dns:53/udp", "10.1.0.1", "10.1.0.2 unready unserving terminating"))), to+"[10.1.0.1:53]")
 }
 
 // A key belongs to one service. The rule does not depend on the order in which they come.
