@@ -146,9 +146,6 @@ func lines(s *Service) (list []string) {
 		if !f.Masquerade {
 			text += "; not masqueraded"
 		}
-		if f.PreserveInside {
-			text += "; pods kept"
-		}
 		if f.Affinity > 0 {
 			text += "; affinity " + f.Affinity.String()
 		}

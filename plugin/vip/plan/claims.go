@@ -68,7 +68,7 @@ func (s *Service) equal(o *Service) bool {
 func sameFrontend(a, b Frontend) bool {
 	return a.Key == b.Key && a.Kind == b.Kind && a.Port == b.Port && a.Affinity == b.Affinity &&
 		sameTarget(a.Inside, b.Inside) && sameTarget(a.Outside, b.Outside) &&
-		a.Masquerade == b.Masquerade && a.PreserveInside == b.PreserveInside &&
+		a.Masquerade == b.Masquerade &&
 		slices.Equal(a.Sources, b.Sources) && sameBackends(a.Serving, b.Serving)
 }
 

@@ -87,7 +87,7 @@ func (f *Frontend) Target(from From) Target {
 func (f *Frontend) Masquerades(from From) bool {
 	switch from {
 	case FromPod:
-		return f.Kind != ClusterIP && f.Masquerade && !f.PreserveInside
+		return f.Kind != ClusterIP && f.Masquerade
 	case FromNode:
 		return f.Kind != ClusterIP
 	}

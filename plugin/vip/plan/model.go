@@ -75,13 +75,11 @@ type Frontend struct {
 	// Inside is for clients in pods and on this node, Outside for all others. For a ClusterIP only Inside counts; it is
 	// for all clients that Policy allows. For the other kinds they differ with externalTrafficPolicy Local alone.
 	Inside, Outside Target
-	// Masquerade: clients from outside are led on with this node's address as source, for the backend may be on another
-	// node, whose answer would not come back this way. Clients on the node itself are masqueraded anyway where the
-	// Kind is not ClusterIP.
+	// Masquerade: clients are led on with this node's address as source, for the backend may be on another node, whose
+	// answer would not come back this way. It is false with externalTrafficPolicy Local. Which clients it is for, the
+	// method Masquerades tells.
 	Masquerade bool
-	// PreserveInside: clients in pods keep their address (externalTrafficPolicy Local).
-	PreserveInside bool
-	Sources        []netip.Prefix // clients that are let in, sorted; empty for all. For LoadBalancer only
+	Sources    []netip.Prefix // clients that are let in, sorted; empty for all. For LoadBalancer only
 	// Serving are the backends that a UDP flow may still go to, sorted: those that are ready, and those that end but still
 	// serve. A flow to any other is stale, and so is every flow of a frontend that is gone. Nil for other protocols.
 	Serving []netip.AddrPort

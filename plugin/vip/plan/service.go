@@ -101,7 +101,7 @@ func (v *view) frontend(svc *cluster.Service, port cluster.Port, a address, numb
 	case a.kind == ClusterIP && svc.Forwarding.InternalLocal:
 		f.Inside, f.Outside = t.local, t.local
 	case a.kind != ClusterIP && svc.Forwarding.ExternalLocal:
-		f.Outside, f.Masquerade, f.PreserveInside = t.local, false, true
+		f.Outside, f.Masquerade = t.local, false
 	}
 	if a.kind == LoadBalancer {
 		f.Sources = v.sources(svc, a.addr)

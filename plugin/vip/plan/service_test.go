@@ -296,25 +296,25 @@ func TestOutside(t *testing.T) {
 		{
 			name: "Local keeps the source, and pods the Cluster list", spec: balanced(local), slices: two,
 			want: []string{
-				nodePort + "; outside: 10.1.0.1:8080; not masqueraded; pods kept", clusterIP,
-				"LoadBalancer 203.0.113.5:80/tcp: 10.1.0.1:8080 10.1.0.2:8080; outside: 10.1.0.1:8080; not masqueraded; pods kept",
+				nodePort + "; outside: 10.1.0.1:8080; not masqueraded", clusterIP,
+				"LoadBalancer 203.0.113.5:80/tcp: 10.1.0.1:8080 10.1.0.2:8080; outside: 10.1.0.1:8080; not masqueraded",
 				"health 32000: 1",
 			},
 		},
 		{
 			name: "Local, none local", spec: balanced(local), slices: []cluster.SliceSpec{slice("http:8080", "10.1.0.2@n2")},
 			want: []string{
-				"NodePort 0.0.0.0:30080/tcp: 10.1.0.2:8080; outside: drop; not masqueraded; pods kept",
+				"NodePort 0.0.0.0:30080/tcp: 10.1.0.2:8080; outside: drop; not masqueraded",
 				"ClusterIP 10.96.0.10:80/tcp: 10.1.0.2:8080",
-				"LoadBalancer 203.0.113.5:80/tcp: 10.1.0.2:8080; outside: drop; not masqueraded; pods kept",
+				"LoadBalancer 203.0.113.5:80/tcp: 10.1.0.2:8080; outside: drop; not masqueraded",
 				"health 32000: 0",
 			},
 		},
 		{
 			name: "Local, none at all", spec: balanced(local),
 			want: []string{
-				"NodePort 0.0.0.0:30080/tcp: reject; not masqueraded; pods kept", "ClusterIP 10.96.0.10:80/tcp: reject",
-				"LoadBalancer 203.0.113.5:80/tcp: reject; not masqueraded; pods kept", "health 32000: 0",
+				"NodePort 0.0.0.0:30080/tcp: reject; not masqueraded", "ClusterIP 10.96.0.10:80/tcp: reject",
+				"LoadBalancer 203.0.113.5:80/tcp: reject; not masqueraded", "health 32000: 0",
 			},
 		},
 		{

@@ -121,12 +121,12 @@ func TestSharing(t *testing.T) {
 
 	s = newScript()
 	check(t, "health", s.put("x/b", shared("10.96.0.1", 80, 0, 32000)),
-		"x/b: ClusterIP 10.96.0.1:80/tcp: 10.1.0.1:8080 | LoadBalancer 203.0.113.5:80/tcp: 10.1.0.1:8080; not masqueraded; pods kept | health 32000: 1")
+		"x/b: ClusterIP 10.96.0.1:80/tcp: 10.1.0.1:8080 | LoadBalancer 203.0.113.5:80/tcp: 10.1.0.1:8080; not masqueraded | health 32000: 1")
 	check(t, "health twice", s.put("x/c", shared("10.96.0.2", 81, 0, 32000)),
-		"x/c: ClusterIP 10.96.0.2:81/tcp: 10.1.0.1:8080 | LoadBalancer 203.0.113.5:81/tcp: 10.1.0.1:8080; not masqueraded; pods kept | "+
+		"x/c: ClusterIP 10.96.0.2:81/tcp: 10.1.0.1:8080 | LoadBalancer 203.0.113.5:81/tcp: 10.1.0.1:8080; not masqueraded | "+
 			"refused health check port 32000: x/b has it already")
 	check(t, "health is free", s.Delete("x", "b"), "x/b: ",
-		"x/c: ClusterIP 10.96.0.2:81/tcp: 10.1.0.1:8080 | LoadBalancer 203.0.113.5:81/tcp: 10.1.0.1:8080; not masqueraded; pods kept | health 32000: 1")
+		"x/c: ClusterIP 10.96.0.2:81/tcp: 10.1.0.1:8080 | LoadBalancer 203.0.113.5:81/tcp: 10.1.0.1:8080; not masqueraded | health 32000: 1")
 }
 
 // What is known of the node counts for all services, and each is told only when it became another.

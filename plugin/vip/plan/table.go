@@ -54,7 +54,7 @@ func (f *Frontend) options() string {
 	if f.Affinity > 0 {
 		list = append(list, "affinity "+short(f.Affinity))
 	}
-	if f.PreserveInside {
+	if !f.Masquerade {
 		list = append(list, "source kept")
 	}
 	if len(f.Sources) > 0 {
