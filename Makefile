@@ -22,7 +22,7 @@ run: build ## build the program, and serve the demo cluster of corefile.example 
 	@echo '  $(DIG) my-nginx.default.svc.cluster.local'
 	@echo '  $(DIG) db.prod.svc.cluster.local'
 	@echo '  $(DIG) _postgres._tcp.db.prod.svc.cluster.local SRV'
-	@echo '  $(DIG) -x 10.244.1.10'
+	@echo '  $(DIG) -x 127.244.1.10'
 	@echo
 	@echo 'and edit a file in cmd/nameplane/demo. Ctrl-C ends it.'
 	@echo

@@ -215,7 +215,7 @@ func TestManifests(t *testing.T) {
 	p := launch(t, fmt.Sprintf(". {\n bind 127.0.0.1\n kubernetes cluster.local {\n  manifests %s\n }\n}\n", folder), "-conf", "stdin", "-p", "0")
 	port := p.await(`\.:(\d+) on 127\.0\.0\.1\nNameplane-`)
 	got := ask(t, port, "my-nginx.default.svc.cluster.local.")
-	if len(got.Answer) != 1 || !strings.HasSuffix(got.Answer[0].String(), "10.101.191.194") {
+	if len(got.Answer) != 1 || !strings.HasSuffix(got.Answer[0].String(), "127.96.191.194") {
 		t.Errorf("%s", got)
 	}
 	send(t, syscall.SIGTERM)

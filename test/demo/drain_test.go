@@ -41,7 +41,7 @@ func TestD12LameduckAnswersWithLiveData(t *testing.T) {
 	if err := server.process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	write(t, path, strings.Replace(string(before), "podIP: 10.244.3.10}", "podIP: 10.244.3.10, conditions: [{type: Ready, status: \"False\"}]}", 1))
+	write(t, path, strings.Replace(string(before), "podIP: 127.244.3.10}", "podIP: 127.244.3.10, conditions: [{type: Ready, status: \"False\"}]}", 1))
 	within(t, 2*time.Second, members(2))
 
 	select {

@@ -139,25 +139,25 @@ func TestEditedManifest(t *testing.T) {
 			return nil
 		}
 	}
-	within(t, 5*time.Second, is("\t10.101.191.194"))
+	within(t, 5*time.Second, is("\t127.96.191.194"))
 
-	write(t, nginx, strings.Replace(string(before), "clusterIP: 10.101.191.194", "clusterIP: 10.101.191.195", 1))
-	within(t, 5*time.Second, is("\t10.101.191.195"))
+	write(t, nginx, strings.Replace(string(before), "clusterIP: 127.96.191.194", "clusterIP: 127.96.191.195", 1))
+	within(t, 5*time.Second, is("\t127.96.191.195"))
 
 	write(t, nginx, "kind: Service\n  spec: [")
-	write(t, filepath.Join(dir, "new.yaml"), "apiVersion: v1\nkind: Service\nmetadata: {name: fresh}\nspec: {clusterIP: 10.96.77.77}\n")
+	write(t, filepath.Join(dir, "new.yaml"), "apiVersion: v1\nkind: Service\nmetadata: {name: fresh}\nspec: {clusterIP: 127.96.77.77}\n")
 	within(t, 5*time.Second, func() error {
 		if reply := server.ask(t, "fresh.default.svc.cluster.local.", dns.TypeA); len(reply.Answer) != 1 {
 			return fmt.Errorf("got %v, want the new service", reply)
 		}
 		return nil
 	})
-	if err := is("\t10.101.191.195")(); err != nil {
+	if err := is("\t127.96.191.195")(); err != nil {
 		t.Errorf("a broken file lost what was loaded: %v", err)
 	}
 
 	write(t, nginx, string(before))
-	within(t, 5*time.Second, is("\t10.101.191.194"))
+	within(t, 5*time.Second, is("\t127.96.191.194"))
 }
 
 func write(t *testing.T, path, text string) {

@@ -76,7 +76,7 @@ var cases = []struct {
 	{name: "search path", question: "www.example.com.default.svc.cluster.local.", qtype: dns.TypeA, rcode: dns.RcodeNameError},
 	{name: "headless A", question: "db.prod.svc.cluster.local.", qtype: dns.TypeA, answers: 3},
 	{name: "endpoint A", question: "db-1.db.prod.svc.cluster.local.", qtype: dns.TypeA, answers: 1},
-	{name: "pod A", question: "10-244-1-44.default.pod.cluster.local.", qtype: dns.TypeA, answers: 1},
+	{name: "pod A", question: "127-244-1-44.default.pod.cluster.local.", qtype: dns.TypeA, answers: 1},
 	{name: "SRV of a service", question: "_https._tcp.kubernetes.default.svc.cluster.local.", qtype: dns.TypeSRV, answers: 1},
 	{name: "SRV of three endpoints", question: "_postgres._tcp.db.prod.svc.cluster.local.", qtype: dns.TypeSRV, answers: 3},
 	{name: "PTR of a service", question: "194.191.101.10.in-addr.arpa.", qtype: dns.TypePTR, answers: 1},

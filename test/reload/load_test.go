@@ -26,10 +26,10 @@ type asked struct {
 // questions are asked in turn; the answers may be those of any good Corefile, but of no other.
 func questions() []asked {
 	return []asked{
-		{"my-nginx.default.svc.cluster.local.", dns.TypeA, oneAddress("10.101.191.194", true)},
-		{"MY-nginx.default.svc.cluster.local.", dns.TypeA, oneAddress("10.101.191.194", true)},
+		{"my-nginx.default.svc.cluster.local.", dns.TypeA, oneAddress("127.96.191.194", true)},
+		{"MY-nginx.default.svc.cluster.local.", dns.TypeA, oneAddress("127.96.191.194", true)},
 		{"nothing.default.svc.cluster.local.", dns.TypeA, rcode(dns.RcodeNameError)},
-		{"194.191.101.10.in-addr.arpa.", dns.TypePTR, func(m *dns.Msg) error {
+		{"194.191.96.127.in-addr.arpa.", dns.TypePTR, func(m *dns.Msg) error {
 			if len(m.Answer) != 1 || !strings.HasSuffix(m.Answer[0].String(), "\tmy-nginx.default.svc.cluster.local.") {
 				return fmt.Errorf("no PTR")
 			}
