@@ -23,10 +23,11 @@ run: build ## build the program, and serve the demo cluster of corefile.example 
 	@echo '  $(DIG) db.prod.svc.cluster.local'
 	@echo '  $(DIG) _postgres._tcp.db.prod.svc.cluster.local SRV'
 	@echo '  $(DIG) -x 127.244.1.10'
+	@echo '  curl http://$$(dig @127.0.0.1 -p 1053 +short my-nginx.default.svc.cluster.local):8080/'
 	@echo
 	@echo 'and edit a file in cmd/nameplane/demo. Ctrl-C ends it.'
 	@echo
-	@exec ./nameplane -conf corefile.example
+	@exec ./nameplane demo -conf corefile.example
 
 .PHONY: test
 test: vet race ## vet, all tests with the race detector, and short fuzz runs; needs nothing but Go

@@ -33,8 +33,8 @@ func TestDemo(t *testing.T) {
 				endpoint my-nginx 127.244.2.55 zone zone-b /tcp=8080
 				namespace
 				pod 127.244.1.44 my-nginx-5b56ccd65f-4xk8p
-				reverse 127.96.191.194 my-nginx
 				reverse 127.244.1.44 my-nginx
+				reverse 127.96.191.194 my-nginx
 				service kubernetes cluster-ip 127.96.0.1 https/tcp=443
 				service my-nginx cluster-ip 127.96.191.194 /tcp=8080`,
 		},

@@ -21,13 +21,25 @@ type flags struct {
 	format  string     // of the log: "text" or "json"
 	local   *nodeLocal // nil unless it takes NodeLocal DNSCache's place
 	idle    []string   // flags of NodeLocal DNSCache without an effect
+	demo    bool       // the pods of the Corefile's manifests are played
 }
+
+const usage = `nameplane [FLAGS]      serve what a Corefile says
+nameplane vip ...      show what its directive vip forwards (nameplane vip -h)
+nameplane demo [FLAGS] serve, and play the pods of the manifests that its directive kubernetes names
+
+Flags:
+`
 
 // parseFlags reads the command line. What is wrong with it is printed already.
 func parseFlags(args []string, stderr io.Writer) (*flags, error) {
 	f := new(flags)
 	set := flag.NewFlagSet("nameplane", flag.ContinueOnError)
 	set.SetOutput(stderr)
+	set.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		set.PrintDefaults()
+	}
 	set.StringVar(&f.conf, "conf", "", "Corefile to load, \"stdin\" for standard input (default \"Corefile\")")
 	set.UintVar(&f.port, "dns.port", 53, "port of zones that name none; 0 for any free one")
 	set.UintVar(&f.port, "p", 53, "short for -dns.port")

@@ -21,8 +21,12 @@ const (
 
 // run is the program; it returns its exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "vip" {
+	demo := false
+	switch {
+	case len(args) > 0 && args[0] == "vip":
 		return runVIP(args[1:], stdin, stdout, stderr)
+	case len(args) > 0 && args[0] == "demo":
+		demo, args = true, args[1:]
 	}
 	f, err := parseFlags(args, stderr)
 	switch {
@@ -37,5 +41,6 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		printPlugins(stdout)
 		return exitOK
 	}
+	f.demo = demo
 	return serve(f, stdin, stdout, stderr)
 }

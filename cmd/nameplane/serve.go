@@ -97,7 +97,7 @@ func serve(f *flags, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 // assemble makes the server that the command line and the Corefile describe.
-func assemble(ctx context.Context, f *flags, stdin io.Reader, says *speech, registry *prometheus.Registry) (*server.Server, error) {
+func assemble(ctx context.Context, f *flags, stdin io.Reader, says *speech, registry *prometheus.Registry) (*assembly, error) {
 	file, err := f.corefile(stdin)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,31 @@ func assemble(ctx context.Context, f *flags, stdin io.Reader, says *speech, regi
 	if f.conf != standardInput {
 		options.Load = func() (*corefile.File, error) { return f.corefile(stdin) }
 	}
-	return server.New(file, options)
+	srv, err := server.New(file, options)
+	if err != nil || !f.demo {
+		return &assembly{Server: srv}, err
+	}
+	cast, err := newPods(file, pool, log)
+	return &assembly{srv, cast}, err
+}
+
+// assembly is what runs until a signal ends it.
+type assembly struct {
+	*server.Server
+	pods *pods // nil but for "nameplane demo"
+}
+
+// Run serves until ctx ends, and plays the pods as long as anybody may be led to them.
+func (p *assembly) Run(ctx context.Context) error {
+	if p.pods == nil {
+		return p.Server.Run(ctx)
+	}
+	playing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	played := make(chan error, 1)
+	go func() { played <- p.pods.run(playing) }()
+	err := p.Server.Run(ctx)
+	stop()
+	return errors.Join(err, <-played)
 }
 
 // opener makes the sources of cluster objects.

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
+
+	"github.com/nameplane/nameplane/plugin"
 )
 
 // forwarder is the one of the process. Instances of the directive come and go with the Corefile: each holds it from Build to
@@ -23,7 +24,7 @@ type forwarder struct {
 }
 
 // opener makes the plane of a mode, or says why it cannot work here, and what can.
-type opener func(o *options, log *slog.Logger) (Plane, error)
+type opener func(o *options, env *plugin.Env) (Plane, error)
 
 var errStarting = errors.New("nothing is forwarded yet")
 
@@ -34,7 +35,7 @@ func (f *forwarder) hold() {
 }
 
 // prepare opens the plane of a Corefile that is to take effect; it is nil where the one that is there goes on.
-func (f *forwarder) prepare(o *options, log *slog.Logger) (Plane, error) {
+func (f *forwarder) prepare(o *options, env *plugin.Env) (Plane, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -45,7 +46,7 @@ func (f *forwarder) prepare(o *options, log *slog.Logger) (Plane, error) {
 		return nil, fmt.Errorf("mode %s: a reload cannot leave the mode nftables, whose rules would go on to catch the traffic; "+
 			"stop, run \"nameplane vip cleanup\", and start again", o.mode)
 	}
-	return f.open(o, log)
+	return f.open(o, env)
 }
 
 // take makes an instance's options those that count.

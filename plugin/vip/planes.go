@@ -3,16 +3,19 @@ package vip
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
+	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/plugin/vip/plan"
+	"github.com/nameplane/nameplane/plugin/vip/relay"
 )
 
 // openPlane makes the plane of a mode.
-func openPlane(o *options, _ *slog.Logger) (Plane, error) {
+func openPlane(o *options, env *plugin.Env) (Plane, error) {
 	switch o.mode {
 	case modePlan:
 		return planned{}, nil
+	case modeRelay:
+		return relay.New(relay.Options{Log: env.Log, Now: env.Now}), nil
 	}
 	return nil, fmt.Errorf("mode %s is not built yet; \"mode plan\" shows what would be forwarded", o.mode)
 }

@@ -91,7 +91,7 @@ func (v *VIP) Start(context.Context) error {
 		return err
 	}
 	var err error
-	if v.plane, err = v.forwarder.prepare(&v.options, v.env.Log); err != nil {
+	if v.plane, err = v.forwarder.prepare(&v.options, v.env); err != nil {
 		return err
 	}
 	return v.lease.Start()

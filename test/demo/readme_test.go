@@ -2,10 +2,14 @@ package demo
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -16,7 +20,7 @@ type transcript struct {
 	printed []string
 }
 
-// TestReadmeTranscripts asks what README.md shows: each dig command must print what stands below it.
+// TestReadmeTranscripts does what README.md shows: each dig and each curl must print what stands below it.
 func TestReadmeTranscripts(t *testing.T) {
 	server := startDemo(t, copyDemo(t))
 	found := transcripts(t)
@@ -25,6 +29,10 @@ func TestReadmeTranscripts(t *testing.T) {
 	}
 	for _, shown := range found {
 		t.Run(shown.command, func(t *testing.T) {
+			if strings.HasPrefix(shown.command, "curl ") {
+				server.curl(t, shown)
+				return
+			}
 			got := server.dig(t, shown.command)
 			if want := shown.printed; !slices.Equal(sorted(got), sorted(want)) {
 				t.Errorf("it prints\n%s\nREADME.md says\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -54,7 +62,9 @@ func transcripts(t *testing.T) (found []transcript) {
 			last.printed = append(last.printed, fields(line))
 		}
 	}
-	return slices.DeleteFunc(found, func(s transcript) bool { return !strings.HasPrefix(s.command, "dig ") })
+	return slices.DeleteFunc(found, func(s transcript) bool {
+		return !strings.HasPrefix(s.command, "dig ") && !strings.HasPrefix(s.command, "curl ")
+	})
 }
 
 // fields folds white space, and what differs from query to query: the ID.
@@ -106,4 +116,44 @@ func (s *demo) dig(t *testing.T, command string) []string {
 		lines = append(lines, fields(rr.String()))
 	}
 	return lines
+}
+
+// curl does what "curl http://$(dig ... +short NAME):PORT/" does, again and again: who answers is left to chance, and each of
+// the lines printed must come.
+func (s *demo) curl(t *testing.T, shown transcript) {
+	t.Helper()
+	m := regexp.MustCompile(`^curl http://\$\((dig .* \+short) (\S+)\)(:\d+/)$`).FindStringSubmatch(shown.command)
+	if m == nil {
+		t.Fatal("this is no command that the test knows")
+	}
+	reply := s.ask(t, dns.Fqdn(m[2]), dns.TypeA)
+	if len(reply.Answer) != 1 {
+		t.Fatalf("got %v, want one address", reply.Answer)
+	}
+	url := "http://" + reply.Answer[0].(*dns.A).A.String() + m[3]
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	missing := map[string]bool{}
+	for _, line := range shown.printed {
+		missing[line] = true
+	}
+	for tries := 0; len(missing) > 0; tries++ {
+		if tries == 100 {
+			t.Fatalf("%s never answered %v", url, missing)
+		}
+		delete(missing, get(t, client, url))
+	}
+}
+
+func get(t *testing.T, client *http.Client, url string) string {
+	t.Helper()
+	reply, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fields(string(text))
 }

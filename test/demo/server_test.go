@@ -61,7 +61,7 @@ func startDemoWith(t *testing.T, manifests string, edit func(corefile string) st
 	if err := os.WriteFile(corefile, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	process, err := peer.Start(dir, peer.Nameplane(t), "-conf", corefile, "-dns.port", "0")
+	process, err := peer.Start(dir, peer.Nameplane(t), "demo", "-conf", corefile, "-dns.port", "0")
 	if err != nil {
 		t.Fatal(err)
 	}

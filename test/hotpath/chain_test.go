@@ -79,8 +79,8 @@ var cases = []struct {
 	{name: "pod A", question: "127-244-1-44.default.pod.cluster.local.", qtype: dns.TypeA, answers: 1},
 	{name: "SRV of a service", question: "_https._tcp.kubernetes.default.svc.cluster.local.", qtype: dns.TypeSRV, answers: 1},
 	{name: "SRV of three endpoints", question: "_postgres._tcp.db.prod.svc.cluster.local.", qtype: dns.TypeSRV, answers: 3},
-	{name: "PTR of a service", question: "194.191.101.10.in-addr.arpa.", qtype: dns.TypePTR, answers: 1},
-	{name: "PTR of an endpoint", question: "10.1.244.10.in-addr.arpa.", qtype: dns.TypePTR, answers: 1},
+	{name: "PTR of a service", question: "194.191.96.127.in-addr.arpa.", qtype: dns.TypePTR, answers: 1},
+	{name: "PTR of an endpoint", question: "10.1.244.127.in-addr.arpa.", qtype: dns.TypePTR, answers: 1},
 }
 
 // query is one packet on its way through the chain, as the server runs it.
