@@ -20,12 +20,12 @@ const patience = 10 * time.Second
 
 func eventually(t testing.TB, what string, so func() bool) {
 	t.Helper()
-	end := time.Now().Add(patience)
-	for !so() {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for end := time.Now().Add(patience); !so(); <-look.C {
 		if time.Now().After(end) {
 			t.Fatalf("not so within %v: %s", patience, what)
 		}
-		runtime.Gosched()
 	}
 }
 
