@@ -1,0 +1,109 @@
+package nftables
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nameplane/nameplane/plugin/vip/plan"
+)
+
+// differ turns what was and what is wanted into a change.
+type differ struct {
+	was    map[string]map[string]string // set: key: value
+	change *change
+}
+
+// had notes an element that was.
+func (d *differ) had(e element) {
+	set := d.was[e.set]
+	if set == nil {
+		set = map[string]string{}
+		d.was[e.set] = set
+	}
+	set[e.key] = e.value
+}
+
+// want takes an element into the change, unless it was already.
+func (d *differ) want(e element) {
+	set := d.was[e.set]
+	switch value, ok := set[e.key]; {
+	case !ok:
+		d.change.add = append(d.change.add, e)
+	case value != e.value:
+		d.change.remove = append(d.change.remove, element{e.set, e.key, value})
+		d.change.add = append(d.change.add, e)
+	}
+	delete(set, e.key)
+}
+
+// rest removes what was and is not wanted.
+func (d *differ) rest() {
+	for _, set := range slices.Sorted(maps.Keys(d.was)) {
+		for _, key := range slices.Sorted(maps.Keys(d.was[set])) {
+			d.change.remove = append(d.change.remove, element{set, key, d.was[set][key]})
+		}
+	}
+}
+
+// state is what was read of the kernel's table.
+type state struct {
+	fresh    bool            // there is none of our layout
+	made     map[string]bool // chains beside the layout's
+	elements map[string]map[string]string
+}
+
+// read reads the table. One that is not as we make it is as good as none: it will be replaced.
+func (t *table) read(ctx context.Context) (*state, error) {
+	names, err := t.rules.Contents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &state{made: names.chains, elements: map[string]map[string]string{}}
+	for _, c := range t.layout.chains {
+		s.fresh = s.fresh || !names.chains[c.name]
+		delete(s.made, c.name)
+	}
+	for _, o := range t.layout.objects {
+		s.fresh = s.fresh || !names.sets[o.name]
+	}
+	for _, o := range t.layout.objects {
+		if s.fresh {
+			break
+		}
+		if s.elements[o.name], err = t.rules.Elements(ctx, o); err != nil {
+			s.fresh = true
+		}
+	}
+	if s.fresh {
+		s = &state{fresh: true, made: map[string]bool{}}
+	}
+	return s, ctx.Err()
+}
+
+// slots are those that the kernel has for a frontend.
+func (s *state) slots(v view, k plan.Key) (list []netip.AddrPort) {
+	elements := s.elements[v.endpoints+k.Protocol.String()]
+	key := v.key(k)
+	for {
+		value, ok := elements[concat(key, strconv.Itoa(len(list)))]
+		if !ok {
+			return list
+		}
+		list = append(list, parseAddrPort(value))
+	}
+}
+
+// parseAddrPort is the inverse of addrPort; not valid for anything else.
+func parseAddrPort(text string) netip.AddrPort {
+	addr, port, _ := strings.Cut(text, " . ")
+	a, err := netip.ParseAddr(addr)
+	n, err2 := strconv.ParseUint(port, 10, 16)
+	if err != nil || err2 != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a, uint16(n))
+}

@@ -1,0 +1,216 @@
+package nftables
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/nameplane/nameplane/plugin/vip/plan"
+)
+
+// table is one family's: what it has in the kernel, as far as we know, and how to change it. After an error in apply it
+// must adopt.
+type table struct {
+	family   family
+	rules    ruleset
+	layout   layout
+	services map[string]*service
+	shares   map[shared]int  // how many frontends need a shared element
+	made     map[string]bool // chains beside the layout's
+	stale    map[string]bool // those of affinity among them that nothing goes to any more
+}
+
+func newTable(f family, rules ruleset) *table {
+	return &table{family: f, rules: rules, layout: newLayout(f)}
+}
+
+// adopt makes the kernel's table that of a policy and all services, whatever it is now.
+func (t *table) adopt(ctx context.Context, policy *plan.Policy, all []*plan.Service) error {
+	now, err := t.read(ctx)
+	if err != nil {
+		return t.failed("read", err)
+	}
+	t.services, t.shares = make(map[string]*service, len(all)), map[shared]int{}
+	t.made, t.stale = now.made, maps.Clone(now.made)
+	c := &change{fresh: now.fresh}
+	d := differ{was: now.elements, change: c}
+	t.family.policy(policy, d.want)
+	for _, p := range all {
+		s := newService(t.family, p, now.slots)
+		if len(s.frontends) == 0 {
+			continue
+		}
+		t.services[s.id] = s
+		s.elements(t.family, d.want)
+		s.shares(func(x shared) { t.shares[x]++ })
+		t.need(s, c)
+	}
+	for _, x := range slices.SortedFunc(maps.Keys(t.shares), shared.compare) {
+		d.want(x.element())
+	}
+	d.rest()
+	return t.run(ctx, "adopt", c)
+}
+
+// apply changes what is of these services.
+func (t *table) apply(ctx context.Context, changed []*plan.Service) error {
+	last := map[string]*plan.Service{}
+	for _, p := range changed {
+		last[id(p)] = p
+	}
+	c := &change{}
+	d := differ{was: map[string]map[string]string{}, change: c}
+	shares := map[shared]int{}
+	for id := range last {
+		if old := t.services[id]; old != nil {
+			old.elements(t.family, d.had)
+			old.shares(func(x shared) { shares[x]-- })
+			old.stickies(t.family, func(s sticky) { t.forget(s) })
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(last)) {
+		s := newService(t.family, last[id], t.services[id].slots)
+		if delete(t.services, id); len(s.frontends) == 0 {
+			continue
+		}
+		t.services[id] = s
+		s.elements(t.family, d.want)
+		s.shares(func(x shared) { shares[x]++ })
+		t.need(s, c)
+	}
+	d.rest()
+	t.share(shares, c)
+	return t.run(ctx, "change", c)
+}
+
+// share counts those who need the shared elements, and changes those that are needed for the first time, or no more.
+func (t *table) share(shares map[shared]int, c *change) {
+	for _, x := range slices.SortedFunc(maps.Keys(shares), shared.compare) {
+		had, has := t.shares[x], t.shares[x]+shares[x]
+		t.shares[x] = has
+		switch {
+		case had == 0 && has > 0:
+			c.add = append(c.add, x.element())
+		case had > 0 && has == 0:
+			c.remove = append(c.remove, x.element())
+		}
+		if has == 0 {
+			delete(t.shares, x)
+		}
+	}
+}
+
+// need adds the chains and sets that a service goes to, where they are missing.
+func (t *table) need(s *service, c *change) {
+	missing := func(name string) bool {
+		there := t.made[name]
+		t.made[name] = true
+		delete(t.stale, name)
+		return !there
+	}
+	s.choices(func(v view, n int) {
+		if missing(v.chain + strconv.Itoa(n)) {
+			c.chains = append(c.chains, v.choice(t.family, n))
+		}
+	})
+	s.stickies(t.family, func(s sticky) {
+		for _, x := range s.chains {
+			if !missing(x.name) {
+				continue
+			}
+			c.chains = append(c.chains, x)
+			if x.name != s.chain {
+				c.sets = append(c.sets, dynamic{name: x.name, timeout: s.timeout})
+			}
+		}
+	})
+}
+
+func (t *table) forget(s sticky) {
+	for _, x := range s.chains {
+		t.stale[x.name] = true
+	}
+}
+
+// run makes a change, and then takes away what it has left without use. That is another transaction, as kernels differ in when
+// they take a chain for unused; what does not work now is tried again with the next change.
+func (t *table) run(ctx context.Context, what string, c *change) error {
+	if !c.empty() {
+		if err := t.rules.Run(ctx, c); err != nil {
+			return t.failed(what, err)
+		}
+	}
+	if len(t.stale) == 0 {
+		return nil
+	}
+	retire := &change{}
+	for _, name := range slices.Sorted(maps.Keys(t.stale)) {
+		retire.retire = append(retire.retire, name)
+	}
+	if t.rules.Run(ctx, retire) == nil {
+		for name := range t.stale {
+			delete(t.made, name)
+		}
+		clear(t.stale)
+	}
+	return nil
+}
+
+// probes is how many services check looks at.
+const probes = 4
+
+// check tells whether the table is there, and elements of a few services; others each time. It asks whether they could be
+// removed, which the kernel answers without a look at anything else.
+func (t *table) check(ctx context.Context) error {
+	c := &change{retire: []string{t.layout.marker()}}
+	for _, s := range t.services {
+		if len(c.remove) >= probes {
+			break
+		}
+		first := true
+		s.elements(t.family, func(e element) {
+			if first {
+				c.remove = append(c.remove, e)
+			}
+			first = false
+		})
+	}
+	if err := t.rules.Check(ctx, c); err != nil {
+		return t.failed("check", err)
+	}
+	return nil
+}
+
+// empty tells whether the table has no service.
+func (t *table) empty() bool { return len(t.services) == 0 }
+
+func (t *table) failed(what string, err error) error {
+	return fmt.Errorf("to %s table %v %s: %w", what, t.family.name, tableName, err)
+}
+
+// policy emits the elements that are the operator's decisions.
+func (f family) policy(p *plan.Policy, emit func(element)) {
+	each := func(set string, list []netip.Prefix) {
+		for _, cidr := range f.disjoint(list) {
+			emit(element{set: set, key: prefix(cidr)})
+		}
+	}
+	allowed := slices.Clone(p.AllowFrom)
+	if p.AllowPods {
+		allowed = append(allowed, p.PodCIDRs...)
+	}
+	each(setPods, p.PodCIDRs)
+	each(setAllowed, allowed)
+	each(setNodeAddrs, p.NodePortAddrs)
+	if p.DropsUnallocated() {
+		each(setServiceCIDRs, p.ServiceCIDRs)
+	}
+	if !p.AllowNode {
+		for _, protocol := range protocols() {
+			emit(element{set: mapNodeGate, key: protocol.String(), value: drop})
+		}
+	}
+}
