@@ -71,6 +71,8 @@ func newWorld(t testing.TB) *world {
 		"route add default via 192.168.50.100", "route add ::/0 via fd00:192:168:50::100",
 		"route add 10.244.2.0/24 via 192.168.60.2", "route add fd00:10:244:2::/64 via fd00:192:168:60::2",
 	), "ip", "-batch", "-")
+	// What the node lets out to it is lost there, and not sent back.
+	w.ext.must(t, "Sysctl", map[string]string{"net/ipv4/ip_forward": "0", "net/ipv6/conf/all/forwarding": "0"}, &Nothing{})
 	w.ext.feed(t, lines("route add default via 192.168.50.1", "route add ::/0 via fd00:192:168:50::1"), "ip", "-batch", "-")
 	w.node2.feed(t, lines("route add 10.244.1.0/24 via 192.168.60.1", "route add fd00:10:244:1::/64 via fd00:192:168:60::1",
 		"route add 192.168.50.1 via 192.168.60.1", "route add fd00:192:168:50::1 via fd00:192:168:60::1"), "ip", "-batch", "-")
