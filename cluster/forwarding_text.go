@@ -13,7 +13,7 @@ import (
 type ForwardingText struct {
 	Type            string        // spec.type
 	ProxyName       string        // label service.kubernetes.io/service-proxy-name
-	NoProxy         bool          // the label is there, and empty: kube-proxy passes over the service, and nobody else is named
+	NoProxy         bool          // kube-proxy passes over the service, and nobody else is named: that label is empty, or there is service.kubernetes.io/headless
 	Ingress         []IngressText // status.loadBalancer.ingress
 	ExternalIPs     []string
 	SourceRanges    []string // loadBalancerSourceRanges

@@ -10,6 +10,7 @@ import (
 const (
 	labelService     = "kubernetes.io/service-name"
 	labelProxyName   = "service.kubernetes.io/service-proxy-name"
+	labelHeadless    = "service.kubernetes.io/headless"
 	labelZone        = "topology.kubernetes.io/zone"
 	annotationChange = "endpoints.kubernetes.io/last-change-trigger-time"
 	annotationEnd    = "k8s.io/initial-events-end"
@@ -22,7 +23,7 @@ type metadata struct {
 	service         string            // label kubernetes.io/service-name
 	zone            string            // label topology.kubernetes.io/zone
 	proxy           string            // label service.kubernetes.io/service-proxy-name
-	noProxy         bool              // that label is there, and empty
+	noProxy         bool              // that label is there, and empty, or label service.kubernetes.io/headless is
 	labels          map[string]string // all labels; left out where it is nil
 	trigger         time.Time
 	deleting        bool // deletionTimestamp is set
@@ -56,7 +57,9 @@ func (meta *metadata) label(key, value []byte) {
 	case labelService:
 		meta.service = string(value)
 	case labelProxyName:
-		meta.proxy, meta.noProxy = string(value), len(value) == 0
+		meta.proxy, meta.noProxy = string(value), meta.noProxy || len(value) == 0
+	case labelHeadless:
+		meta.noProxy = true
 	case labelZone:
 		meta.zone = string(value)
 	}

@@ -73,6 +73,14 @@ spec:
   clusterIP: 10.96.50.4
   ports:
   - {port: 80}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: passed-over, namespace: NAMESPACE, labels: {service.kubernetes.io/headless: ""}}
+spec:
+  clusterIP: 10.96.50.5
+  ports:
+  - {port: 80}
 `
 
 const balancedNames = `
@@ -81,6 +89,7 @@ const balancedNames = `
 	service headless headless
 	service nobody cluster-ip 10.96.50.4 /tcp=80
 	service node cluster-ip 10.96.50.2 /tcp=443
+	service passed-over cluster-ip 10.96.50.5 /tcp=80
 	service plain cluster-ip 10.96.50.3 /tcp=80
 	service web cluster-ip 10.96.50.1 http/tcp=80 dns/udp=53`
 

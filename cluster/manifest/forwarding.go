@@ -14,8 +14,9 @@ const labelProxyName = "service.kubernetes.io/service-proxy-name"
 // forwarding reads what virtual IPs need of a service; nodePorts are those of the ports that were kept.
 func (r *reader) forwarding(s *service, in *corev1.Service, nodePorts []int32) {
 	name, labelled := in.Labels[labelProxyName]
+	_, headless := in.Labels[corev1.IsHeadlessService]
 	text := cluster.ForwardingText{
-		Type: string(in.Spec.Type), ProxyName: name, NoProxy: labelled && name == "",
+		Type: string(in.Spec.Type), ProxyName: name, NoProxy: labelled && name == "" || headless,
 		ExternalIPs: in.Spec.ExternalIPs, SourceRanges: in.Spec.LoadBalancerSourceRanges,
 		NodePorts: nodePorts, HealthPort: in.Spec.HealthCheckNodePort,
 		Affinity: string(in.Spec.SessionAffinity), ExternalPolicy: string(in.Spec.ExternalTrafficPolicy),
