@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Endpoint is one ready address of a service: 32 bytes without a pointer.
+// Endpoint is one ready address of a service: 28 bytes without a pointer.
 type Endpoint struct {
 	Addr     Addr
 	nameAt   uint32

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,6 +127,35 @@ func TestPoolShares(t *testing.T) {
 		other.Release()
 		if len(p.shares) != 0 {
 			t.Errorf("%d origins left", len(p.shares))
+		}
+	})
+}
+
+// TestPoolOfTwoNodes: one store follows one node, so that who needs another has a store of its own.
+func TestPoolOfTwoNodes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var f fleet
+		p := f.pool(&strings.Builder{})
+		names, first := lease(t, p, Origin{}, Needs{PodNames: true}), lease(t, p, Origin{}, Needs{Forwarding: true, Node: "a"})
+		second := lease(t, p, Origin{}, Needs{Forwarding: true, Node: "b"})
+		if names.Store != first.Store || first.Store == second.Store {
+			t.Fatal("stores are shared wrongly")
+		}
+		start(t, names, second)
+		if again := lease(t, p, Origin{}, Needs{Forwarding: true, Node: "a"}); again.Store != first.Store {
+			t.Error("a running store that serves all this is not taken")
+		} else {
+			again.Release()
+		}
+		running, _ := f.state()
+		for _, want := range []Needs{{Endpoints: true, PodNames: true, Forwarding: true, Node: "a"}, {Endpoints: true, Forwarding: true, Node: "b"}} {
+			if !slices.Contains(running, want) {
+				t.Errorf("running: %+v, not %+v", running, want)
+			}
+		}
+		for _, l := range []*Lease{names, first, second} {
+			l.Release()
 		}
 	})
 }

@@ -336,31 +336,3 @@ func TestReadAgreesWithTheAPIsOwnCode(t *testing.T) {
 		}
 	}
 }
-
-// Any bytes are an object or an error, and never more than that.
-func FuzzRead(f *testing.F) {
-	yes := true
-	f.Add(encode(f, &corev1.Service{ObjectMeta: noMeta, Spec: corev1.ServiceSpec{ClusterIP: "10.0.0.1", Ports: []corev1.ServicePort{{Name: "a", Port: 1}}}}))
-	f.Add(encode(f, &discoveryv1.EndpointSlice{ObjectMeta: noMeta, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"::1"}, Conditions: discoveryv1.EndpointConditions{Ready: &yes}}}}))
-	f.Add(encode(f, &corev1.Pod{ObjectMeta: noMeta, Status: corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}}}}))
-	f.Add([]byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
-	f.Fuzz(func(t *testing.T, object []byte) {
-		service, meta, _, err := readService(object, cluster.Needs{External: true})
-		var typed corev1.Service
-		if typed.Unmarshal(object) == nil && err == nil && typed.Name != meta.name {
-			t.Errorf("name %q, k8s.io/api reads %q", meta.name, typed.Name)
-		}
-		if len(service.ClusterIPs) > len(object) {
-			t.Error("more addresses than bytes")
-		}
-		var spec cluster.SliceSpec
-		_, _, sliceErr := readSlice(object, cluster.Needs{PodNames: true, Zones: true}, &spec)
-		_, _, _, podErr := readPod(object, cluster.Needs{PodLabels: true})
-		_, metaErr := readMetadata(object)
-		if metaErr != nil && (err == nil || sliceErr == nil || podErr == nil) {
-			t.Errorf("metadata is bad (%v), the object is not", metaErr)
-		}
-		_, _ = decodeEvent(object)
-		_, _ = unwrap(object)
-	})
-}

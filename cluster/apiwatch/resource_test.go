@@ -27,6 +27,8 @@ func TestResources(t *testing.T) {
 	}{
 		{name: "names and virtual IPs", want: "namespaces services"},
 		{name: "endpoints", needs: cluster.Needs{Endpoints: true}, want: "namespaces services endpointslices"},
+		{name: "virtual IPs", needs: cluster.Needs{Forwarding: true}.Full(), want: "namespaces services endpointslices"},
+		{name: "this node", needs: cluster.Needs{Node: "node-1"}, want: "namespaces services nodes"},
 		{name: "pods", needs: cluster.Needs{Pods: true}, want: "namespaces services pods"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -34,15 +36,18 @@ func TestResources(t *testing.T) {
 			var got []string
 			for _, r := range resources(cluster.Origin{Labels: "a=b", NamespaceLabels: "c=d"}, tt.needs, nil) {
 				got = append(got, r.kind.String())
-				want := "a=b"
-				if r.kind == cluster.KindNamespace {
-					want = "c=d"
+				want := map[cluster.Kind]string{cluster.KindNamespace: "c=d", cluster.KindNode: ""}
+				if _, ok := want[r.kind]; !ok {
+					want[r.kind] = "a=b"
 				}
-				if selector := r.query().Get("labelSelector"); selector != want {
-					t.Errorf("%s: labelSelector %q, want %q", r.kind, selector, want)
+				if selector := r.query().Get("labelSelector"); selector != want[r.kind] {
+					t.Errorf("%s: labelSelector %q, want %q", r.kind, selector, want[r.kind])
 				}
-				if fields := r.query().Get("fieldSelector"); (fields == "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown") != (r.kind == cluster.KindPod) {
-					t.Errorf("%s: fieldSelector %q", r.kind, fields)
+				fields := map[cluster.Kind]string{
+					cluster.KindPod: "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown", cluster.KindNode: "metadata.name=node-1",
+				}
+				if got := r.query().Get("fieldSelector"); got != fields[r.kind] {
+					t.Errorf("%s: fieldSelector %q, want %q", r.kind, got, fields[r.kind])
 				}
 			}
 			if strings.Join(got, " ") != tt.want {

@@ -174,21 +174,25 @@ func FuzzManifest(f *testing.F) {
 		"apiVersion: v1\nkind: Pod\nmetadata: &a {name: p}\nspec: {hostname: *a}\n", "a: &a [*a]", "--- !!binary x\n", "%TAG\n", "\xff\xfe", "kind: {}",
 		"apiVersion: v1\nkind: Endpoints\nmetadata: {name: e}\nsubsets: [{addresses: [{ip: 1.2.3.4}], ports: [{port: -1}]}]\n",
 		"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s, labels: {kubernetes.io/service-name: web}}\nendpoints: [{addresses: [a]}, null]\nports: [null, {}]\n",
+		header + "spec: {type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 7, loadBalancerSourceRanges: [x], ports: [{port: 1, nodePort: 7}, {port: 1, nodePort: -7}]}\n",
+		"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s, labels: {kubernetes.io/service-name: web}}\nendpoints: [{addresses: [1.2.3.4, 1.2.3.4], conditions: {ready: false}, hints: {forZones: [null, {name: a}]}}]\n",
+		"apiVersion: v1\nkind: Node\nmetadata: {name: p}\nspec: {taints: [null]}\nstatus: {addresses: [null, {type: InternalIP, address: x}]}\n",
 	} {
 		f.Add([]byte(seed))
 	}
 	place := regexp.MustCompile(`^f\.yaml:[1-9][0-9]*: `)
+	r := everything()
+	r.needs.External, r.needs.Forwarding, r.needs.Node = true, true, "p"
+	r.cidrs = cidrs("10.0.0.0/24")
 	f.Fuzz(func(t *testing.T, text []byte) {
 		lines := strings.Count(string(text), "\n") + 1
-		read, err := decode(string(text))
+		read, err := decoder{needs: r.needs, log: slog.New(slog.DiscardHandler)}.file("f.yaml", text)
 		if err != nil {
 			if !place.MatchString(err.Error()) {
 				t.Errorf("no place in %q", err)
 			}
 			return
 		}
-		r := everything()
-		r.cidrs = cidrs("10.0.0.0/24")
 		state := r.derive([]*objects{read})
 		for _, problem := range state.problems {
 			if !place.MatchString(problem) {

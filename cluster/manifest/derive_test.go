@@ -47,11 +47,28 @@ func load(t testing.TB, r rules, texts ...string) (*cluster.Store, []string) {
 	return store, r.derive(files).problems
 }
 
+// forwarded are the rules of a store that virtual IPs are made of, on node-1.
+func forwarded() rules {
+	r := everything()
+	r.needs = cluster.Needs{Endpoints: true, Forwarding: true, Node: "node-1"}
+	return r
+}
+
 // TestDerive reads testdata/derive: each file has manifests and, in comments that begin with "#=", what a Store holds of
 // the namespace default; "#!" is a problem.
 func TestDerive(t *testing.T) {
 	t.Parallel()
-	paths, err := filepath.Glob("testdata/derive/*.yaml")
+	derive(t, "testdata/derive/*.yaml", everything())
+}
+
+// TestDeriveForwarding is the same for virtual IPs, in testdata/forwarding.
+func TestDeriveForwarding(t *testing.T) {
+	t.Parallel()
+	derive(t, "testdata/forwarding/*.yaml", forwarded())
+}
+
+func derive(t *testing.T, pattern string, r rules) {
+	paths, err := filepath.Glob(pattern)
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no files", err)
 	}
@@ -62,7 +79,7 @@ func TestDerive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			store, problems := load(t, everything(), string(text))
+			store, problems := load(t, r, string(text))
 			var want, wantProblems []string
 			for line := range strings.Lines(string(text)) {
 				if rest, ok := strings.CutPrefix(line, "#= "); ok {

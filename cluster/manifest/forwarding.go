@@ -34,6 +34,12 @@ func (r *reader) forwarding(s *service, in *corev1.Service, nodePorts []int32) {
 	if in.Spec.InternalTrafficPolicy != nil {
 		text.InternalPolicy = string(*in.Spec.InternalTrafficPolicy)
 	}
+	for i, port := range in.Spec.Ports {
+		if port.NodePort != 0 && text.Type != string(corev1.ServiceTypeNodePort) && text.Type != string(corev1.ServiceTypeLoadBalancer) {
+			path := []any{"spec", "ports", i, "nodePort"}
+			r.problem(path, "%s %d: only the types NodePort and LoadBalancer have one; it is left out", join(path), port.NodePort)
+		}
+	}
 	var flaws []cluster.Flaw
 	s.spec.Forwarding, flaws = text.Forwarding()
 	for _, flaw := range flaws {

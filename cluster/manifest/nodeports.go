@@ -57,8 +57,9 @@ func (out *state) ownNodePorts(all nodePorts, s *service) {
 		}
 		all.owners[*port] = s
 	}
-	for i, port := range f.NodePorts {
-		f.NodePorts[i] = 0
+	named := slices.Clone(f.NodePorts)
+	clear(f.NodePorts)
+	for i, port := range named {
 		if port != 0 && usesNodePort(s, port, s.spec.Ports[i].Protocol) {
 			out.problemf("%s: Service %s: node port %d is there twice for %s; it is left out the second time", s.at, s.title(), port, s.spec.Ports[i].Protocol)
 			continue
