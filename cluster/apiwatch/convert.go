@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/cluster/custom"
 )
 
 // The names under which the API server keeps what concerns us in an object's metadata.
@@ -21,6 +22,8 @@ type metadata struct {
 	namespace, name string
 	version         string            // resourceVersion
 	service         string            // label kubernetes.io/service-name
+	imported        string            // label multicluster.kubernetes.io/service-name
+	cluster         string            // label multicluster.kubernetes.io/source-cluster
 	zone            string            // label topology.kubernetes.io/zone
 	proxy           string            // label service.kubernetes.io/service-proxy-name
 	noProxy         bool              // that label is there, and empty, or label service.kubernetes.io/headless is
@@ -60,6 +63,10 @@ func (meta *metadata) label(key, value []byte) {
 		meta.proxy, meta.noProxy = string(value), meta.noProxy || len(value) == 0
 	case labelHeadless:
 		meta.noProxy = true
+	case custom.LabelService:
+		meta.imported = string(value)
+	case custom.LabelCluster:
+		meta.cluster = string(value)
 	case labelZone:
 		meta.zone = string(value)
 	}

@@ -103,7 +103,7 @@ func frame(kind string, object marshaler) []byte {
 }
 
 func (w *reply) raw(b []byte) {
-	w.w.Header().Set("Content-Type", protobuf+";stream=watch")
+	w.w.Header().Set("Content-Type", inProtobuf+";stream=watch")
 	_, _ = w.w.Write(b) // the client may have gone, which ends the script
 	w.w.(http.Flusher).Flush()
 }
@@ -131,7 +131,7 @@ func listed(version string, names ...string) []byte {
 
 // refuse is an answer of another status, with a metav1.Status.
 func (w *reply) refuse(code int, reason metav1.StatusReason, message string, causes ...metav1.StatusCause) {
-	w.w.Header().Set("Content-Type", protobuf)
+	w.w.Header().Set("Content-Type", inProtobuf)
 	w.w.WriteHeader(code)
 	_, _ = w.w.Write(envelope(status(code, reason, message, causes...)))
 }

@@ -45,6 +45,7 @@ type follower struct {
 	floor   string // resourceVersion that a list must not be older than; empty for what etcd has now
 	held    bool   // a slot is held
 	resumed bool   // the last attempt began with a watch, not with a list
+	missing bool   // the server has no such resource
 	steady  bool   // the last attempt followed for a while, so that its end is no reason to wait
 }
 
@@ -92,12 +93,30 @@ func (f *follower) judge(err error) (atOnce bool) {
 		}
 		f.version = ""
 		return f.resumed
+	case f.resource.custom && absent(err):
+		f.miss()
+		return false
 	case unauthorized(err):
 		err = errors.Join(err, f.server.renew())
 	}
 	text, denied := explain(&f.resource, err)
 	f.trouble.begin(f.resource.kind, text, denied)
 	return false
+}
+
+// miss is for a custom resource that the server does not have: its definition is not installed. There are no objects then,
+// which is all that anybody can know, and no reason to hold up those of other kinds. It may be installed at any time.
+func (f *follower) miss() {
+	if !f.missing {
+		f.log.Warn("the API server has no such resource, so there are none; it is asked again from time to time",
+			"kind", f.resource.kind.String(), "group", f.resource.group, "want", "its CustomResourceDefinition, or a Corefile without it")
+	}
+	if f.floor == "0" && !f.missing { // nothing was listed yet
+		f.writer.BeginList(f.resource.kind)
+		f.writer.EndList(f.resource.kind)
+	}
+	f.missing, f.version = true, ""
+	f.trouble.end(f.resource.kind)
 }
 
 func (f *follower) pause(ctx context.Context, d time.Duration) {
@@ -147,7 +166,7 @@ func (f *follower) list(ctx context.Context) error {
 	defer s.close()
 	f.writer.BeginList(f.resource.kind)
 	s.expect("object of the list", f.pace.listing)
-	version, err := items(s.body, func(object []byte) error {
+	version, err := f.resource.format.list(s.body, func(object []byte) error {
 		s.expect("object of the list", f.pace.listing)
 		f.take(f.resource.put, object)
 		return nil
@@ -201,7 +220,7 @@ func (f *follower) settle() (stop func()) {
 
 func (f *follower) events(s *session, listing bool) error {
 	began := time.Now()
-	for stream := newEvents(s.body); ; {
+	for stream := f.resource.format.watch(s.body); ; {
 		if listing {
 			s.expect("object of the list", f.pace.listing)
 		} else {
@@ -243,12 +262,12 @@ func (f *follower) apply(e event) (version string, marked bool, err error) {
 	case "DELETED":
 		return f.take(f.resource.drop, e.object), false, nil
 	case "BOOKMARK":
-		meta, err := readMetadata(e.object)
+		meta, err := f.resource.format.metadata(e.object)
 		f.writer.Alive()
 		return meta.version, meta.listed, err
 	case "ERROR":
 		r := &refusal{}
-		r.read(e.object)
+		f.resource.format.refused(r, e.object)
 		return "", false, r
 	}
 	return "", false, nil // of a newer API: nothing that we asked for
@@ -268,6 +287,10 @@ func (f *follower) take(hand func([]byte) (string, error), object []byte) (versi
 func (f *follower) listed(version string) {
 	f.writer.EndList(f.resource.kind)
 	f.version, f.floor = version, version
+	if f.missing {
+		f.missing = false
+		f.log.Info("the API server has the resource now", "kind", f.resource.kind.String(), "group", f.resource.group)
+	}
 }
 
 func (f *follower) acquire(ctx context.Context) error {

@@ -14,7 +14,11 @@ import (
 	"time"
 )
 
-const protobuf = "application/vnd.kubernetes.protobuf"
+// Media types.
+const (
+	inProtobuf = "application/vnd.kubernetes.protobuf"
+	inJSON     = "application/json"
+)
 
 // refusal is an answer other than what was asked for: a metav1.Status, or the text of something on the way.
 type refusal struct {
@@ -44,6 +48,12 @@ func unstreamed(err error) bool {
 	var r *refusal
 	return errors.Is(err, errUnmarked) ||
 		errors.As(err, &r) && (r.code == http.StatusUnprocessableEntity || r.code == http.StatusBadRequest)
+}
+
+// absent tells that the server has no such resource.
+func absent(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && r.code == http.StatusNotFound
 }
 
 // unauthorized tells that other credentials may help.
@@ -76,14 +86,14 @@ func explain(r *resource, err error) (text string, denied bool) {
 	return err.Error(), unauthorized(err)
 }
 
-// checkResponse is nil for a body that can be read as objects.
-func checkResponse(response *http.Response) error {
+// checkResponse is nil for a body that can be read as objects in media.
+func checkResponse(response *http.Response, media string) error {
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if response.StatusCode == http.StatusOK {
-		if kind == protobuf {
+		if kind == media {
 			return nil
 		}
-		return fmt.Errorf("%s answers %q instead of %s: is it a Kubernetes API server?", response.Request.URL.Host, kind, protobuf)
+		return fmt.Errorf("%s answers %q instead of %s: is it a Kubernetes API server?", response.Request.URL.Host, kind, media)
 	}
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // the status tells enough when it breaks off
 	r := readRefusal(kind, body)
@@ -97,15 +107,12 @@ func checkResponse(response *http.Response) error {
 func readRefusal(kind string, body []byte) *refusal {
 	r := &refusal{}
 	switch kind {
-	case protobuf:
+	case inProtobuf:
 		if object, err := unwrap(body); err == nil {
 			r.read(object)
 		}
-	case "application/json":
-		var status struct{ Message, Reason string }
-		if json.Unmarshal(body, &status) == nil {
-			r.message, r.reason = status.Message, status.Reason
-		}
+	case inJSON:
+		r.readJSON(body)
 	default:
 		line, _, _ := strings.Cut(strings.TrimSpace(string(body[:min(len(body), 200)])), "\n")
 		r.message = strings.ToValidUTF8(line, "?")
@@ -126,6 +133,26 @@ func (r *refusal) read(status []byte) {
 		case 6:
 			r.code = int(int32(m.value))
 		}
+	}
+}
+
+// readJSON is read for a Status in JSON.
+func (r *refusal) readJSON(text []byte) {
+	var status struct {
+		Message, Reason string
+		Code            int
+		Details         struct {
+			RetryAfterSeconds int
+			Causes            []struct{ Reason string }
+		}
+	}
+	if json.Unmarshal(text, &status) != nil {
+		return
+	}
+	r.message, r.reason, r.code = status.Message, status.Reason, status.Code
+	r.after = time.Duration(status.Details.RetryAfterSeconds) * time.Second
+	for _, cause := range status.Details.Causes {
+		r.tooLarge = r.tooLarge || cause.Reason == "ResourceVersionTooLarge"
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/cluster/custom"
 )
 
 // resource is one kind of object as the API server has it: where to ask, and how to hand over what comes.
@@ -16,6 +18,8 @@ type resource struct {
 	path   string
 	labels string // label selector
 	fields string // field selector
+	format format
+	custom bool // of a CustomResourceDefinition, which may be missing
 	// put hands an object that is there over to the Writer, drop one that is gone; both return its resourceVersion.
 	put, drop func(object []byte) (version string, err error)
 }
@@ -35,7 +39,7 @@ func resources(origin cluster.Origin, needs cluster.Needs, d *delivery) []resour
 			put: d.putService, drop: d.dropService,
 		},
 	}
-	if needs.Endpoints {
+	if needs.Endpoints || needs.Imports {
 		all = append(all, resource{
 			kind: cluster.KindEndpointSlice, group: "discovery.k8s.io", path: "/apis/discovery.k8s.io/v1/endpointslices", labels: origin.Labels,
 			put: d.putSlice, drop: d.dropSlice,
@@ -53,7 +57,13 @@ func resources(origin cluster.Origin, needs cluster.Needs, d *delivery) []resour
 			put: d.putNode, drop: d.dropNode,
 		})
 	}
-	return all
+	for i := range all {
+		if r := &all[i]; r.kind == cluster.KindEndpointSlice && !needs.Endpoints {
+			r.labels = strings.TrimPrefix(r.labels+","+custom.LabelService, ",")
+		}
+		all[i].format = protobufFormat{}
+	}
+	return append(all, outsiders(origin, needs, d)...)
 }
 
 // query is what every request for the resource carries.

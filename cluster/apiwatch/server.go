@@ -118,8 +118,8 @@ func (s *server) newPool(shape *transport.Config) (*http.Transport, error) {
 	return pool, nil
 }
 
-// get asks for a path. A result without an error has status 200 and a body in protobuf.
-func (s *server) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+// get asks for a path. A result without an error has status 200 and a body of the media type.
+func (s *server) get(ctx context.Context, path string, query url.Values, media string) (*http.Response, error) {
 	l := s.current()
 	target := *l.base
 	target.Path, target.RawQuery = l.base.JoinPath(path).Path, query.Encode()
@@ -130,15 +130,18 @@ func (s *server) get(ctx context.Context, path string, query url.Values) (*http.
 	if err != nil {
 		return nil, err
 	}
-	// JSON is for refusals by something on the way that speaks nothing else.
-	request.Header.Set("Accept", protobuf+",application/json")
+	accept := media
+	if media != inJSON { // JSON is for refusals by something on the way that speaks nothing else
+		accept += "," + inJSON
+	}
+	request.Header.Set("Accept", accept)
 	began := time.Now()
 	response, err := l.client.Do(request)
 	s.observe(target.Host, response, time.Since(began))
 	if err != nil {
 		return nil, unwrapURL(err)
 	}
-	if err := checkResponse(response); err != nil {
+	if err := checkResponse(response, media); err != nil {
 		response.Body.Close()
 		return nil, err
 	}

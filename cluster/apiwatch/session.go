@@ -21,7 +21,7 @@ func (f *follower) ask(ctx context.Context, query url.Values) (*session, error) 
 	s := &session{}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.expect("answer", f.pace.answer)
-	response, err := f.server.get(s.ctx, f.resource.path, query)
+	response, err := f.server.get(s.ctx, f.resource.path, query, f.resource.format.media())
 	if err != nil {
 		defer s.close()
 		return nil, s.explain(err)

@@ -31,6 +31,12 @@ func readSlice(object []byte, needs cluster.Needs, spec *cluster.SliceSpec) (met
 		spec.Endpoints, flaws = spec.Endpoints[:0], []flaw{{"address type", "FQDN"}}
 	}
 	spec.Namespace, spec.Name, spec.Service, spec.Trigger = meta.namespace, meta.name, meta.service, meta.trigger
+	if needs.Imports {
+		spec.Import, spec.Cluster = meta.imported, meta.cluster
+		if !needs.Endpoints {
+			spec.Service = ""
+		}
+	}
 	return meta, flaws, m.err
 }
 

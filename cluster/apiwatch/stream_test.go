@@ -27,7 +27,7 @@ func TestItems(t *testing.T) {
 	t.Parallel()
 	two := listed("10", "a", "b")
 	whole := must((&runtime.Unknown{
-		TypeMeta: runtime.TypeMeta{APIVersion: "v1", Kind: "ServiceList"}, Raw: must((&corev1.ServiceList{}).Marshal()), ContentType: protobuf,
+		TypeMeta: runtime.TypeMeta{APIVersion: "v1", Kind: "ServiceList"}, Raw: must((&corev1.ServiceList{}).Marshal()), ContentType: inProtobuf,
 	}).Marshal())
 	for _, tt := range []struct {
 		name  string
