@@ -57,8 +57,9 @@ type loop struct {
 	warned    bool          // of the API server's address
 	broken    chan struct{} // holds one when the plane's Run ended
 
-	current  bool // the plane has all of state
-	failures int  // in a row
+	given    *plan.Policy // to the plane, with what follows from the node; nil before the first time
+	current  bool         // the plane has all of state
+	failures int          // in a row
 	retryAt  time.Time
 	passAt   time.Time // no pass before
 	checkAt  time.Time
@@ -202,6 +203,10 @@ func (l *loop) plan() []*plan.Service {
 // pass forwards what changed.
 func (l *loop) pass(ctx context.Context) {
 	changed := l.plan()
+	if !reflect.DeepEqual(l.given, l.state.Policy()) { // the node has got another address
+		l.adopt(ctx)
+		return
+	}
 	began := l.now()
 	var err error
 	if len(changed) > 0 {
@@ -220,12 +225,13 @@ func (l *loop) pass(ctx context.Context) {
 // adopt makes the whole state so.
 func (l *loop) adopt(ctx context.Context) {
 	l.plan()
-	all := l.state.All()
+	policy, all := l.state.Policy(), l.state.All()
 	began := l.now()
-	if err := l.plane.Adopt(ctx, l.policy, all); err != nil {
+	if err := l.plane.Adopt(ctx, policy, all); err != nil {
 		l.fail(ctx, "forwarding", err)
 		return
 	}
+	l.given = policy
 	l.ledger.replace(all)
 	l.succeed(all, l.now().Sub(began), true)
 	l.checkAt, l.fullAt = l.now().Add(checkEvery), l.now().Add(fullEvery)
