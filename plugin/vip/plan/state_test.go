@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +59,45 @@ func TestUnchanged(t *testing.T) {
 	check(t, "deleted", s.Delete("default", "web"))
 	if all := s.All(); len(all) != 0 || len(s.claims) != 0 || len(s.entries) != 0 {
 		t.Errorf("left: %v, %v, %v", all, s.claims, s.entries)
+	}
+}
+
+// Every field counts when two outcomes are compared: a field that is added must be in equal, and here.
+func TestEqual(t *testing.T) {
+	t.Parallel()
+	backends := []netip.AddrPort{netip.MustParseAddrPort("10.1.0.1:80")}
+	frontend := map[string]func(*Frontend){
+		"Key":        func(f *Frontend) { f.Key.Port++ },
+		"Kind":       func(f *Frontend) { f.Kind++ },
+		"Port":       func(f *Frontend) { f.Port += "x" },
+		"Affinity":   func(f *Frontend) { f.Affinity++ },
+		"Inside":     func(f *Frontend) { f.Inside.Backends = backends },
+		"Outside":    func(f *Frontend) { f.Outside.Verdict++ },
+		"Masquerade": func(f *Frontend) { f.Masquerade = !f.Masquerade },
+		"Sources":    func(f *Frontend) { f.Sources = prefixes("10.0.0.0/8") },
+		"Serving":    func(f *Frontend) { f.Serving = backends },
+	}
+	service := map[string]func(*Service){
+		"Namespace": func(s *Service) { s.Namespace += "x" },
+		"Name":      func(s *Service) { s.Name += "x" },
+		"Frontends": func(s *Service) { s.Frontends = nil },
+		"Health":    func(s *Service) { s.Health = &HealthCheck{Port: 1} },
+		"Refused":   func(s *Service) { s.Refused = []Refusal{{}} },
+	}
+	for name, change := range frontend {
+		service["Frontend."+name] = func(s *Service) { change(&s.Frontends[0]) }
+	}
+	if want := reflect.TypeFor[Frontend]().NumField() + reflect.TypeFor[Service]().NumField(); len(service) != want {
+		t.Errorf("%d changes for %d fields", len(service), want)
+	}
+	for name, change := range service {
+		a, b := &Service{Frontends: make([]Frontend, 1)}, &Service{Frontends: make([]Frontend, 1)}
+		if !a.equal(b) {
+			t.Error("the same are not equal")
+		}
+		if change(b); a.equal(b) || b.equal(a) {
+			t.Errorf("%s is not looked at", name)
+		}
 	}
 }
 
