@@ -65,7 +65,7 @@ func (l *listener) open(ctx context.Context) error {
 func (l *listener) serve(ctx context.Context) {
 	l.ctx = ctx
 	for _, s := range l.udp {
-		l.tasks.Go(s.read)
+		s.start()
 	}
 	l.tasks.Go(l.tcp.accept)
 }
