@@ -75,6 +75,45 @@ func TestBlockHandsSocketOver(t *testing.T) {
 	eventually(t, "no query waits", func() bool { return r.waiters.n.Load() == 0 })
 }
 
+// Goroutines that served while others waited are kept, but not more than a bound, and a stop does not wait for them.
+func TestReadersAreKept(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	r := start(t, ". {\n bind 127.0.0.1\n gate\n answer x\n}", Options{Shards: 1, Grace: time.Minute}, g.double().spec())
+	conn, err := net.Dial("udp", r.addr("127.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	packet, err := new(dns.Msg).SetQuestion("a.wait.", dns.TypeA).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range mostIdle + 50 {
+		if _, err := conn.Write(packet); err != nil {
+			t.Fatal(err)
+		}
+		<-g.arrived
+	}
+	close(g.open)
+	var s *udpSocket
+	for _, l := range r.listeners {
+		s = l.udp[0]
+	}
+	eventually(t, "as many goroutines are idle as may be", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.idle) == mostIdle
+	})
+	begin := time.Now()
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took > 30*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+}
+
 // Past the bound a query that would wait is answered by SERVFAIL at once, and counted.
 func TestShed(t *testing.T) {
 	t.Parallel()
