@@ -195,10 +195,10 @@ func (r *Relay) provideLocked(ctx context.Context, touched []*door) error {
 	}
 	for _, d := range touched {
 		if a := d.bind.addr.Addr(); r.foreign[a] && !r.machine.has(a) {
-			d.refused = "it is not an address of this machine, and cannot be made one: " + err.Error()
+			d.refused = "it is not an address of this machine; " + err.Error()
 		}
 	}
-	if errors.Is(err, errUnable) {
+	if why := unable(""); errors.As(err, &why) {
 		return nil
 	}
 	return err

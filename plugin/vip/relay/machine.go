@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"syscall"
 )
@@ -21,8 +20,11 @@ type machine interface {
 	release(ctx context.Context) error
 }
 
-// errUnable is in errors of hold that mean: not by this process, however often it tries.
-var errUnable = errors.New("not possible here")
+// unable is an error of hold: what this process cannot do, however often it tries.
+type unable string
+
+// Error says what would be right.
+func (u unable) Error() string { return string(u) }
 
 const maxAffordable = 16384
 

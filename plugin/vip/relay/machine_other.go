@@ -4,8 +4,8 @@ package relay
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
+	"syscall"
 )
 
 // unchanged is a machine whose addresses stay what they are.
@@ -22,5 +22,11 @@ func (unchanged) hold(_ context.Context, want map[netip.Addr][]bind) error {
 	if len(want) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: give it to an interface, such as lo0", errUnable)
+	return unable("give it to an interface, such as lo0")
 }
+
+// bindFreely is for addresses that were given to the machine, of which there are none here.
+func bindFreely(_, _ string, _ syscall.RawConn) error { return nil }
+
+// Cleanup removes what a relay left in the kernel, which here is nothing.
+func Cleanup(context.Context) (removed []string, err error) { return nil, nil }

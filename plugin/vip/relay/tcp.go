@@ -20,8 +20,7 @@ type listener struct {
 }
 
 func (r *Relay) listenTCP(at bind, v *view) (socket, error) {
-	config := net.ListenConfig{KeepAliveConfig: r.keepAlive()}
-	config.SetMultipathTCP(false) // such a connection could not be spliced
+	config := r.listenConfig(at)
 	open, err := config.Listen(r.life, at.network(), at.addr.String())
 	if err != nil {
 		return nil, err
@@ -30,6 +29,15 @@ func (r *Relay) listenTCP(at bind, v *view) (socket, error) {
 	l.view.Store(v)
 	r.tasks.Go(l.accept)
 	return l, nil
+}
+
+func (r *Relay) listenConfig(at bind) net.ListenConfig {
+	config := net.ListenConfig{KeepAliveConfig: r.keepAlive()}
+	config.SetMultipathTCP(false) // such a connection could not be spliced
+	if at.addr.Addr().Is6() && r.machine.has(at.addr.Addr()) {
+		config.Control = bindFreely
+	}
+	return config
 }
 
 func (l *listener) show(v *view) { l.view.Store(v) }

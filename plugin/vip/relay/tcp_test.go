@@ -34,7 +34,7 @@ func fetch(t testing.TB, at netip.AddrPort) {
 
 // try sends a byte and wants it back.
 func try(at netip.AddrPort) error {
-	c, err := net.DialTimeout("tcp4", at.String(), patience)
+	c, err := net.DialTimeout("tcp", at.String(), patience)
 	if err != nil {
 		return err
 	}

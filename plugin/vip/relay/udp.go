@@ -20,7 +20,8 @@ type packetSocket struct {
 }
 
 func (r *Relay) listenUDP(at bind, v *view) (socket, error) {
-	open, err := new(net.ListenConfig).ListenPacket(r.life, at.network(), at.addr.String())
+	config := r.listenConfig(at)
+	open, err := config.ListenPacket(r.life, at.network(), at.addr.String())
 	if err != nil {
 		return nil, err
 	}

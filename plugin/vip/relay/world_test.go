@@ -94,7 +94,7 @@ func service(name string, fronts ...plan.Frontend) *plan.Service {
 	return &plan.Service{Namespace: "default", Name: name, Frontends: fronts}
 }
 
-// backend is a TCP server which counts its connections and says its name to each, then handles it.
+// backend is a TCP server which counts its connections.
 type backend struct {
 	addr  netip.AddrPort
 	l     *net.TCPListener
@@ -103,7 +103,12 @@ type backend struct {
 
 func newBackend(t testing.TB, handle func(c *net.TCPConn)) *backend {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	return serve(t, "127.0.0.1:0", handle)
+}
+
+func serve(t testing.TB, at string, handle func(c *net.TCPConn)) *backend {
+	t.Helper()
+	l, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
