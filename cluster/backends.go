@@ -57,12 +57,17 @@ func (b *Backends) At(i int) Backend {
 	}
 }
 
-// newBackends packs what one slice holds; nil when that is nothing, or nobody needs it.
-func (w *Writer) newBackends(spec *SliceSpec) *Backends {
+// newBackends packs what one slice holds; nil when that is nothing, or nobody needs it. The ready ones among them were
+// packed as ready, whose ports it shares.
+func (w *Writer) newBackends(spec *SliceSpec, ready *Endpoints) *Backends {
 	if !spec.Backends {
 		return nil
 	}
-	b := &Backends{ports: [][]Port{w.ports(slices.Clone(spec.Ports))}, list: make([]backend, 0, len(spec.Endpoints))}
+	ports := ready.Ports
+	if ports == nil {
+		ports = [][]Port{w.ports(slices.Clone(spec.Ports))}
+	}
+	b := &Backends{ports: ports, list: make([]backend, 0, len(spec.Endpoints))}
 	at := map[*locality]uint16{}
 	for i := range spec.Endpoints {
 		if e := &spec.Endpoints[i]; !e.Further {

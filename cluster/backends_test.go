@@ -132,7 +132,7 @@ func TestBackendsAreAUnion(t *testing.T) {
 
 func newTestBackends(spec *SliceSpec, e EndpointSpec) *Backends {
 	_, w := NewStore()
-	return w.newBackends(&SliceSpec{Ports: spec.Ports, Backends: true, Endpoints: []EndpointSpec{e}})
+	return w.newBackends(&SliceSpec{Ports: spec.Ports, Backends: true, Endpoints: []EndpointSpec{e}}, none)
 }
 
 // TestBackendChanges: a watcher hears of what changed for virtual IPs, and of nothing that changed nothing; names, and so
@@ -242,11 +242,11 @@ func TestBackendsAreSmall(t *testing.T) {
 	}
 	_, w := NewStore()
 	spec := backendsOf("a", "a-1", EndpointSpec{Addr: numbered(1), Place: &Place{Node: "x", ForZones: []string{"z"}}})
-	b := w.newBackends(spec)
+	b := w.newBackends(spec, none)
 	if n := testing.AllocsPerRun(100, func() { _ = b.At(0) }); n != 0 {
 		t.Errorf("At allocates %v times", n)
 	}
-	if other := w.newBackends(spec); other.places[0] != b.places[0] {
+	if other := w.newBackends(spec, none); other.places[0] != b.places[0] {
 		t.Error("the same place is kept twice")
 	}
 }

@@ -16,8 +16,8 @@ type Forwarding struct {
 	// are given of which none can be read; then nobody is let in, as a slip must not open a service to the world.
 	SourceRanges  []netip.Prefix
 	NodePorts     []uint16      // by index of Service.Ports, 0 for none; nil when no port has one
-	HealthPort    uint16        // spec.healthCheckNodePort; 0 for none
 	Affinity      time.Duration // how long a client keeps its backend (sessionAffinity ClientIP); 0 for not
+	HealthPort    uint16        // spec.healthCheckNodePort; 0 for none
 	InternalLocal bool          // spec.internalTrafficPolicy is Local
 	ExternalLocal bool          // spec.externalTrafficPolicy is Local
 }

@@ -7,22 +7,33 @@ import (
 )
 
 // fill makes a cluster of n services with each endpoints: the size that the benchmarks and budgets are about.
-func fill(w *Writer, n, each int, pods bool) {
+func fill(w *Writer, n, each int, needs Needs) {
 	for i := range n {
 		name, namespace := fmt.Sprint("service-", i), fmt.Sprint("namespace-", i%50)
 		w.PutNamespace(namespace)
-		w.PutService(&ServiceSpec{
+		service := &ServiceSpec{
 			Namespace: namespace, Name: name, Type: ClusterIP, ClusterIPs: []Addr{numbered(1<<20 + i)},
 			Ports: []Port{{Name: "http", Number: 80}, {Name: "metrics", Number: 9090}},
-		})
+		}
+		if needs.Forwarding {
+			service.Forwarding = &Forwarding{ProxyName: w.Intern("nameplane")}
+		}
+		w.PutService(service)
 		spec := SliceSpec{
 			Namespace: namespace, Name: name + "-x7k2p", Service: name,
-			Ports: []Port{{Name: "http", Number: 8080}, {Name: "metrics", Number: 9090}},
+			Ports:    []Port{{Name: "http", Number: 8080}, {Name: "metrics", Number: 9090}},
+			Backends: needs.Forwarding,
 		}
 		for j := range each {
 			pod := fmt.Sprintf("%s-5b56ccd65f-%05d", name, j)
-			spec.Endpoints = append(spec.Endpoints, EndpointSpec{Addr: numbered(i*each + j), Name: pod, PodName: true, Zone: "zone-a"})
-			if pods {
+			e := EndpointSpec{Addr: numbered(i*each + j), Name: pod, PodName: true, Zone: "zone-a"}
+			if needs.Forwarding { // on one of a thousand nodes, with topology hints
+				node := (i*7 + j*131) % 1000
+				zone := fmt.Sprint("zone-", node%3)
+				e.Place = &Place{Node: fmt.Sprintf("ip-10-0-%d-%d.eu-west-1.compute.internal", node/250, node%250), Zone: zone, ForZones: []string{zone}}
+			}
+			spec.Endpoints = append(spec.Endpoints, e)
+			if needs.Pods {
 				w.PutPod(&PodSpec{Namespace: namespace, Name: pod, Addrs: []Addr{numbered(i*each + j)}})
 			}
 		}
@@ -33,7 +44,7 @@ func fill(w *Writer, n, each int, pods bool) {
 // TestReadersAllocateNothing is the hot path's budget: a reader leaves nothing to the garbage collector.
 func TestReadersAllocateNothing(t *testing.T) {
 	s, w := NewStore()
-	fill(w, 200, 20, true)
+	fill(w, 200, 20, Needs{Pods: true})
 	found, missing := key(t, "namespace-7", "service-7"), key(t, "namespace-7", "service-8")
 	label, dashed, dashed6 := []byte("service-7-5b56ccd65f-00003"), []byte("10-0-0-143"), []byte("2001-db8--1")
 	namespace := []byte("\x0bnamespace-7")
@@ -97,7 +108,7 @@ func TestReadersAllocateNothing(t *testing.T) {
 
 func BenchmarkService(b *testing.B) {
 	s, w := NewStore()
-	fill(w, 10_000, 1, false)
+	fill(w, 10_000, 1, Needs{})
 	for _, test := range []struct {
 		name string
 		key  []byte
@@ -119,7 +130,7 @@ func BenchmarkService(b *testing.B) {
 
 func BenchmarkHolders(b *testing.B) {
 	s, w := NewStore()
-	fill(w, 10_000, 10, false)
+	fill(w, 10_000, 10, Needs{})
 	b.ReportAllocs()
 	for b.Loop() {
 		h := s.Holders(numbered(54_321))
@@ -169,21 +180,26 @@ func BenchmarkMemory(b *testing.B) {
 		return float64(m.HeapAlloc)
 	}
 	// grow fills with services of few and of many endpoints; the difference is the endpoints'.
-	grow := func(services, each int, pods bool) float64 {
+	grow := func(services, each int, needs Needs) float64 {
 		before := live()
 		s, w := NewStore()
-		fill(w, services, each, pods)
+		fill(w, services, each, needs)
 		used := live() - before
 		runtime.KeepAlive(s)
 		runtime.KeepAlive(w)
 		return used
 	}
+	names, pods, forwarding := Needs{}, Needs{Pods: true}, Needs{Forwarding: true}
 	for b.Loop() {
 		const services = 5000
-		one, many, pods := grow(services, 1, false), grow(services, 11, false), grow(services, 11, true)
+		one, many, withPods := grow(services, 1, names), grow(services, 11, names), grow(services, 11, pods)
 		endpoint := (many - one) / (10 * services)
 		b.ReportMetric(endpoint, "B/endpoint")
 		b.ReportMetric(one/services-endpoint, "B/service")
-		b.ReportMetric((pods-many)/(11*services), "B/pod")
+		b.ReportMetric((withPods-many)/(11*services), "B/pod")
+		forwarded, manyForwarded := grow(services, 1, forwarding), grow(services, 11, forwarding)
+		backend := (manyForwarded - forwarded) / (10 * services)
+		b.ReportMetric(backend-endpoint, "B/backend")
+		b.ReportMetric(forwarded/services-backend-(one/services-endpoint), "B/forwarded-service")
 	}
 }

@@ -212,7 +212,7 @@ func (w *Writer) PutSlice(spec *SliceSpec) bool {
 	for _, ports := range endpoints.Ports {
 		w.ports(ports)
 	}
-	fresh := part{slice: spec.Name, endpoints: endpoints, backends: w.newBackends(spec)}
+	fresh := part{slice: spec.Name, endpoints: endpoints, backends: w.newBackends(spec, endpoints)}
 	state := w.state(key)
 	key = state.record.key
 	w.slices[objectKey{w.intern(spec.Namespace), spec.Name}] = sliceState{service: key, generation: w.generation[KindEndpointSlice]}

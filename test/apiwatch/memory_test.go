@@ -44,11 +44,14 @@ func TestMemoryOfABigCluster(t *testing.T) {
 	t.Run("watch list", func(t *testing.T) {
 		examineMemory(t, kube.Start(t, kube.Options{Dir: dir}))
 	})
+	t.Run("virtual IPs, too", func(t *testing.T) {
+		examineMemory(t, kube.Start(t, kube.Options{Dir: dir}), "forwarding")
+	})
 }
 
-func examineMemory(t *testing.T, c *kube.Cluster) {
+func examineMemory(t *testing.T, c *kube.Cluster, args ...string) {
 	g, path := newGate(t, c)
-	p := startProcess(t, path)
+	p := startProcess(t, append([]string{path}, args...)...)
 	start := p.report(t, "collect")
 	show(t, "start", start)
 	objects := start.Status.Objects
@@ -135,13 +138,13 @@ type process struct {
 	peak uint64 // highest of all reports
 }
 
-func startProcess(t *testing.T, kubeconfig string) *process {
+func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "follow")
 	if out, err := exec.Command("go", "build", "-o", bin, "./follow").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	cmd := exec.Command(bin, kubeconfig)
+	cmd := exec.Command(bin, args...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

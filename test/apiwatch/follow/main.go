@@ -1,5 +1,6 @@
 // Follow fills a Store from an API server and, for each line on its standard input, prints a line of JSON about its
-// state and memory: the process that the memory test looks at. The line "collect" collects garbage, too.
+// state and memory: the process that the memory test looks at. The line "collect" collects garbage, too. Its arguments are
+// a kubeconfig and, for what virtual IPs need beside names, "forwarding".
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +35,8 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	source, err := apiwatch.Open(cluster.Origin{Kubeconfig: os.Args[1]}, cluster.Needs{Endpoints: true}, cluster.Telemetry{}, log)
+	needs := cluster.Needs{Endpoints: true, Forwarding: slices.Contains(os.Args[2:], "forwarding")}
+	source, err := apiwatch.Open(cluster.Origin{Kubeconfig: os.Args[1]}, needs, cluster.Telemetry{}, log)
 	if err != nil {
 		log.Error("cannot open", "error", err)
 		return 1
