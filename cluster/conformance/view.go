@@ -17,6 +17,9 @@ import (
 //		[health NUMBER] [affinity DURATION] [internal-local] [external-local]
 //	backend SERVICE ADDRESS [node NAME] [zone ZONE] [for-nodes NAME…] [for-zones ZONE…] [unready] [unserving] [terminating]
 //		[PORT/PROTOCOL=NUMBER…]
+//	import NAME TYPE [ADDRESS…] [PORT/PROTOCOL=NUMBER…]
+//	imported SERVICE ADDRESS [name NAME | pod NAME] [zone CLUSTER] [PORT/PROTOCOL=NUMBER…]
+//	host NAME [ADDRESS|NAME…]
 //	node NAME [zone ZONE] [at ADDRESS…] [leaving]
 //	reverse ADDRESS SERVICE
 //	pod ADDRESS NAME [app=LABEL]
@@ -35,6 +38,7 @@ func View(store *cluster.Store, namespace string, addrs ...string) string {
 			lines = append(lines, backends(svc)...)
 		}
 	})
+	lines = append(lines, outsiders(store, namespace)...)
 	lines = append(lines, node(store.Node())...)
 	for _, text := range addrs {
 		lines = append(lines, reverse(store, namespace, text)...)

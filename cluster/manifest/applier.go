@@ -35,6 +35,12 @@ func (a *applier) all(files []*objects) {
 		service.ClusterIPs = slices.Clone(service.ClusterIPs)
 		a.writer.PutService(service)
 	}
+	for _, spec := range state.imports {
+		a.writer.PutImport(spec)
+	}
+	for _, spec := range state.hosts {
+		a.writer.PutHosts(spec)
+	}
 	for _, pod := range state.pods {
 		a.writer.PutPod(pod)
 	}

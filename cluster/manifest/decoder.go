@@ -122,14 +122,7 @@ func (r *reader) one(data []byte, h *head) error {
 		r.what = h.Kind + " " + namespace + "/" + h.Metadata.Name
 		r.out.named = append(r.out.named, namespace)
 	}
-	read := map[string]func([]byte) error{
-		"v1/Service":                        into(r, r.service),
-		"v1/Endpoints":                      into(r, r.legacyEndpoints),
-		"v1/Pod":                            into(r, r.pod),
-		"v1/Node":                           into(r, r.node),
-		"v1/Namespace":                      into(r, r.namespace),
-		"discovery.k8s.io/v1/EndpointSlice": into(r, r.slice),
-	}[h.APIVersion+"/"+h.Kind]
+	read := r.reader(h.APIVersion + "/" + h.Kind)
 	if read == nil {
 		r.log.Debug("manifest: not of a kind that names or virtual IPs need", "at", r.place(), "object", r.what, "apiVersion", h.APIVersion)
 		return nil
@@ -138,6 +131,29 @@ func (r *reader) one(data []byte, h *head) error {
 		return r.errorf([]any{"metadata"}, "metadata.name is missing")
 	}
 	return read(data)
+}
+
+// reader reads objects of a kind; nil where nobody needs any.
+func (r *reader) reader(kind string) func([]byte) error {
+	all := map[string]func([]byte) error{
+		"v1/Service":                        into(r, r.service),
+		"v1/Endpoints":                      into(r, r.legacyEndpoints),
+		"v1/Pod":                            into(r, r.pod),
+		"v1/Node":                           into(r, r.node),
+		"v1/Namespace":                      into(r, r.namespace),
+		"discovery.k8s.io/v1/EndpointSlice": into(r, r.slice),
+	}
+	if r.needs.Imports {
+		all["multicluster.x-k8s.io/v1alpha1/ServiceImport"] = r.serviceImport
+	}
+	if r.needs.Ingresses {
+		all["networking.k8s.io/v1/Ingress"] = into(r, r.ingress)
+	}
+	if r.needs.Gateways {
+		all["gateway.networking.k8s.io/v1/Gateway"] = r.gateway
+		all["gateway.networking.k8s.io/v1/HTTPRoute"] = r.route
+	}
+	return all[kind]
 }
 
 // into decodes strictly. A field that is not known is no reason to do without the object, as it may be of a newer

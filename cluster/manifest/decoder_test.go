@@ -180,9 +180,18 @@ func FuzzManifest(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	for kind, spec := range map[string]string{
+		"multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport": "{type: ClusterSetIP, ips: [x, 1.2.3.4], ports: [null, {port: 99999}]}",
+		"networking.k8s.io/v1\nkind: Ingress":                 "{rules: [{host: a..b}, {}], tls: [{hosts: [x.y]}]}",
+		"gateway.networking.k8s.io/v1\nkind: Gateway":         "{listeners: [null, {hostname: a}]}\nstatus: {addresses: [{value: x}, 5]}",
+		"gateway.networking.k8s.io/v1\nkind: HTTPRoute":       "{hostnames: [a, 5], parentRefs: [null, {name: a, kind: b}]}",
+	} {
+		f.Add([]byte("apiVersion: " + kind + "\nmetadata: {name: x}\nspec: " + spec))
+	}
 	place := regexp.MustCompile(`^f\.yaml:[1-9][0-9]*: `)
 	r := everything()
 	r.needs.External, r.needs.Forwarding, r.needs.Node = true, true, "p"
+	r.needs.Imports, r.needs.Ingresses, r.needs.Gateways = true, true, true
 	r.cidrs = cidrs("10.0.0.0/24")
 	f.Fuzz(func(t *testing.T, text []byte) {
 		lines := strings.Count(string(text), "\n") + 1

@@ -19,6 +19,8 @@ type state struct {
 	services   []*cluster.ServiceSpec
 	slices     []*cluster.SliceSpec
 	pods       []*cluster.PodSpec
+	imports    []*cluster.ServiceSpec
+	hosts      []*cluster.HostSpec
 	ending     []*cluster.PodSpec // pods that stay findable if they were so, until they are gone
 	node       *cluster.Node      // the one of Needs.Node; nil when no manifest has it
 	problems   []string
@@ -31,9 +33,10 @@ func (r *rules) derive(files []*objects) *state {
 	out.namespaces = r.namespaces(all)
 	out.addresses(r, all.services)
 	out.nodePorts(all.services)
-	if r.needs.Endpoints {
+	if r.needs.Endpoints || r.needs.Imports {
 		r.endpointSlices(out, all)
 	}
+	r.outsiders(out, &all.outsiders)
 	for _, s := range all.services {
 		if r.labels.Matches(labels.Set(s.labels)) {
 			spec := s.spec
@@ -73,6 +76,7 @@ func (out *state) gather(files []*objects) *objects {
 		all.pods = append(all.pods, f.pods...)
 		all.namespaces = append(all.namespaces, f.namespaces...)
 		all.nodes = append(all.nodes, f.nodes...)
+		all.outsiders.gather(&f.outsiders)
 		all.named = append(all.named, f.named...)
 		out.problems = append(out.problems, f.problems...)
 	}
@@ -86,6 +90,7 @@ func (out *state) gather(files []*objects) *objects {
 	all.pods = unique(out, "Pod", all.pods, func(p *pod) *object { return &p.object })
 	all.namespaces = unique(out, "Namespace", all.namespaces, func(n *object) *object { return n })
 	all.nodes = unique(out, "Node", all.nodes, func(n *node) *object { return &n.object })
+	all.outsiders.unique(out)
 	return all
 }
 
@@ -181,8 +186,16 @@ func (r *rules) endpointSlices(out *state, all *objects) {
 		}
 		if r.labels.Matches(labels.Set(s.labels)) {
 			spec := s.spec
-			out.slices = append(out.slices, &spec)
+			if !r.needs.Endpoints {
+				spec.Service = ""
+			}
+			if spec.Service+spec.Import != "" {
+				out.slices = append(out.slices, &spec)
+			}
 		}
+	}
+	if !r.needs.Endpoints {
+		return
 	}
 	pods := newPodIndex(all.pods)
 	zones := map[string]string{}

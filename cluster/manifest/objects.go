@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/cluster/custom"
 )
 
 // objects are what one file holds, trimmed to what counts.
@@ -19,8 +20,9 @@ type objects struct {
 	pods       []*pod
 	namespaces []*object
 	nodes      []*node
-	named      []string // namespaces that objects name
-	problems   []string // broken rules: what was left out, with file and line
+	outsiders
+	named    []string // namespaces that objects name
+	problems []string // broken rules: what was left out, with file and line
 }
 
 // object is what all objects have.
@@ -190,8 +192,8 @@ func (r *reader) port(number int, protocol corev1.Protocol, path ...any) (uint16
 }
 
 func (r *reader) slice(in *discovery.EndpointSlice) {
-	name := in.Labels[discovery.LabelServiceName]
-	if _, ok := cluster.ServiceKey(in.Namespace, name); !ok {
+	name, imported := in.Labels[discovery.LabelServiceName], r.imported(in)
+	if _, ok := cluster.ServiceKey(in.Namespace, name); !ok && imported == "" {
 		r.problem([]any{"metadata", "labels"}, "label %s %q: not the name of a service; the slice is left out", discovery.LabelServiceName, name)
 		return
 	}
@@ -199,7 +201,10 @@ func (r *reader) slice(in *discovery.EndpointSlice) {
 		return // names are not addresses: neither an answer nor a rule can have them
 	}
 	s := &endpointSlice{object: object{r.place(), in.Namespace, in.Name, in.Labels}}
-	s.spec = cluster.SliceSpec{Namespace: in.Namespace, Name: in.Name, Service: name, Backends: r.needs.Forwarding}
+	s.spec = cluster.SliceSpec{
+		Namespace: in.Namespace, Name: in.Name, Service: name, Backends: r.needs.Forwarding,
+		Import: imported, Cluster: in.Labels[custom.LabelCluster],
+	}
 	for i, p := range in.Ports {
 		port := cluster.Port{Protocol: cluster.TCP}
 		if p.Name != nil {
@@ -223,6 +228,14 @@ func (r *reader) slice(in *discovery.EndpointSlice) {
 		r.endpoint(s, in.AddressType, &in.Endpoints[i], i)
 	}
 	r.out.slices = append(r.out.slices, s)
+}
+
+// imported is the service of other clusters that a slice belongs to; empty where that is none, or nobody asks for it.
+func (r *reader) imported(in *discovery.EndpointSlice) string {
+	if !r.needs.Imports {
+		return ""
+	}
+	return in.Labels[custom.LabelService]
 }
 
 // endpoint adds the addresses of an endpoint that is ready; one that does not say is. Virtual IPs need the others, too.

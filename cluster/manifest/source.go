@@ -1,9 +1,9 @@
 // Package manifest is a cluster without a cluster: a cluster.Source over YAML or JSON files. It serves development on a
 // laptop (`make run`), tests of one's own manifests, and networks of plain machines whose names are kept in git.
 //
-// It reads Services, EndpointSlices, Endpoints, Pods, Nodes and Namespaces, alone, in lists, or many to a file, as
-// kubectl applies or prints them, and skips other kinds. What a cluster would add to them is added by the rules of the
-// controller that would do it:
+// It reads Services, EndpointSlices, Endpoints, Pods, Nodes and Namespaces and, where they are wanted, ServiceImports,
+// Ingresses, Gateways and HTTPRoutes, alone, in lists, or many to a file, as kubectl applies or prints them, and skips
+// other kinds. What a cluster would add to them is added by the rules of the controller that would do it:
 //
 //   - Every namespace that an object names exists; an object without one is in "default".
 //   - A service without an address gets one out of the service CIDR. The choice hangs on the service's own name only,
@@ -179,11 +179,20 @@ func (s *source) read(apply *applier, watch func([]string) bool) {
 // kinds are those that the source lists.
 func (r *rules) kinds() []cluster.Kind {
 	kinds := []cluster.Kind{cluster.KindService, cluster.KindNamespace}
-	if r.needs.Endpoints {
+	if r.needs.Endpoints || r.needs.Imports {
 		kinds = append(kinds, cluster.KindEndpointSlice)
 	}
 	if r.needs.Pods {
 		kinds = append(kinds, cluster.KindPod)
+	}
+	if r.needs.Imports {
+		kinds = append(kinds, cluster.KindServiceImport)
+	}
+	if r.needs.Ingresses {
+		kinds = append(kinds, cluster.KindIngress)
+	}
+	if r.needs.Gateways {
+		kinds = append(kinds, cluster.KindGateway, cluster.KindHTTPRoute)
 	}
 	if r.needs.Node != "" {
 		kinds = append(kinds, cluster.KindNode)

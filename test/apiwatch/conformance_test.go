@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +23,7 @@ func TestConformance(t *testing.T) {
 	peer.E2E(t)
 	t.Parallel()
 	c := kube.Start(t, kube.Options{})
+	c.InstallCRDs(t, kube.ServiceImports, kube.Gateways)
 	conformance.Run(t, func(t *testing.T, needs cluster.Needs, labels, namespaceLabels string) conformance.Cluster {
 		f := follow(t, cluster.Origin{Kubeconfig: c.Kubeconfig(), Labels: labels, NamespaceLabels: namespaceLabels}, needs)
 		objects := objects{client: c.Client().CoreV1().RESTClient(), ctx: t.Context()}
@@ -139,8 +141,17 @@ func folder(kind, namespace string) (string, error) {
 		return "/api/v1/nodes", nil
 	case "Pod":
 		return core + "/pods", nil
-	case "EndpointSlice":
-		return "/apis/discovery.k8s.io/v1/namespaces/" + namespace + "/endpointslices", nil
+	}
+	groups := map[string]string{
+		"EndpointSlice": "discovery.k8s.io/v1", "Ingress": "networking.k8s.io/v1", "ServiceImport": "multicluster.x-k8s.io/v1alpha1",
+		"Gateway": "gateway.networking.k8s.io/v1", "HTTPRoute": "gateway.networking.k8s.io/v1",
+	}
+	if group := groups[kind]; group != "" {
+		plural := strings.ToLower(kind) + "s"
+		if kind == "Ingress" {
+			plural = "ingresses"
+		}
+		return "/apis/" + group + "/namespaces/" + namespace + "/" + plural, nil
 	}
 	return "", fmt.Errorf("no path for the kind %q", kind)
 }
