@@ -213,13 +213,17 @@ func (l *loop) pass(ctx context.Context) {
 		err = l.plane.Apply(ctx, changed)
 	}
 	took := l.now().Sub(began)
-	l.passAt = l.now().Add(min(max(pauseFactor*took, minPause), maxPause))
+	l.passAt = l.now().Add(pauseAfter(took))
 	if err != nil {
 		l.fail(ctx, "forwarding what changed", err)
 		return
 	}
 	l.ledger.enter(changed)
 	l.succeed(changed, took, false)
+}
+
+func pauseAfter(pass time.Duration) time.Duration {
+	return min(max(pauseFactor*pass, minPause), maxPause)
 }
 
 // adopt makes the whole state so.
