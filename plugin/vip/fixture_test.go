@@ -96,6 +96,11 @@ func (w *world) begin(text string) *instance {
 	if err := v.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
+	return w.run(v)
+}
+
+// run runs what was started.
+func (w *world) run(v *VIP) *instance {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	i := &instance{VIP: v, cancel: cancel, done: make(chan error, 1)}
 	go func() { i.done <- v.Run(ctx) }()
