@@ -62,20 +62,27 @@ func (i idle) String() string {
 // build builds the directive of a Corefile.
 func (w *world) build(text string) (*VIP, error) {
 	w.t.Helper()
-	file, err := corefile.Parse("Corefile", []byte(text))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	file := parse(w.t, text)
+	return w.buildLines(file, file.Lines("vip"))
+}
+
+func (w *world) buildLines(file *corefile.File, lines []*corefile.Directive) (*VIP, error) {
 	env := *w.env
 	env.File, env.Dir, env.Web = file, "/etc/nameplane", w.web
-	spec := plugin.Spec{Build: func(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error) {
-		return build(env, lines, w.pool, w.forwarder)
-	}}
-	h, err := spec.Build(&env, file.Lines("vip"))
+	h, err := build(&env, lines, w.pool, w.forwarder)
 	if err != nil {
 		return nil, err
 	}
 	return h.(*VIP), nil
+}
+
+func parse(t testing.TB, text string) *corefile.File {
+	t.Helper()
+	file, err := corefile.Parse("Corefile", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // instance is the directive as the server runs it.

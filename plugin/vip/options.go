@@ -69,8 +69,10 @@ func (o *options) decode(d *corefile.Directive, env *plugin.Env) error {
 		}),
 	)...))
 	p.ExternalIPs = external == "on"
-	problems.Join(o.complete(d, env))
-	return problems.Err()
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	return o.complete(d, env)
 }
 
 // decodeServices: a service that names a proxy is that one's; all others are kube-proxy's, or ours with "all".
