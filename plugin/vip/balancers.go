@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin/vip/plan"
 )
 
@@ -121,27 +120,21 @@ func (n *nodeServer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		s.Namespace, s.Name, s.Health.Local, healthy)
 }
 
-// hosts are the addresses of this node on which load balancers ask: those that NodePorts answer on. While the node is not
-// known it is the unspecified one, which stands for all.
-func hosts(policy *plan.Policy, node *cluster.Node) (list []netip.Addr) {
-	if len(policy.NodePortAddrs) > 0 {
-		all, err := net.InterfaceAddrs()
-		if err != nil {
-			return nil
-		}
-		for _, a := range all {
-			own, err := netip.ParsePrefix(a.String())
-			if err == nil && slices.ContainsFunc(policy.NodePortAddrs, func(p netip.Prefix) bool { return p.Contains(own.Addr()) }) {
-				list = append(list, own.Addr())
-			}
-		}
-		return list
-	}
-	if node == nil || len(node.Addrs) == 0 {
+// hosts are the addresses of this node on which load balancers ask: those that NodePorts answer on. While none is known it is
+// the unspecified one, which stands for all.
+func hosts(policy *plan.Policy) (list []netip.Addr) {
+	if len(policy.NodePortAddrs) == 0 {
 		return []netip.Addr{netip.IPv6Unspecified()}
 	}
-	for _, a := range node.Addrs {
-		list = append(list, a.Netip())
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range all {
+		own, err := netip.ParsePrefix(a.String())
+		if err == nil && slices.ContainsFunc(policy.NodePortAddrs, func(p netip.Prefix) bool { return p.Contains(own.Addr()) }) {
+			list = append(list, own.Addr())
+		}
 	}
 	return list
 }

@@ -19,11 +19,11 @@ type ledger struct {
 
 // tally counts what services became.
 type tally struct {
-	frontends     [4]int // by plan.Kind
-	backends      int    // of all frontends together
-	refused       int
-	noLocal       [2]int // services without an endpoint on this node: by internalTrafficPolicy Local, by externalTrafficPolicy
-	withFrontends int    // services
+	services  int    // that have a frontend
+	frontends [4]int // by plan.Kind
+	backends  int    // of all frontends together
+	refused   int
+	noLocal   [2]int // services without an endpoint on this node: by internalTrafficPolicy Local, by externalTrafficPolicy
 }
 
 func newLedger() *ledger {
@@ -83,8 +83,16 @@ func (t *tally) add(s *plan.Service, n int) {
 		}
 	}
 	if len(s.Frontends) > 0 {
-		t.withFrontends += n
+		t.services += n
 	}
+}
+
+// all is the number of frontends.
+func (t *tally) all() (n int) {
+	for _, of := range t.frontends {
+		n += of
+	}
+	return n
 }
 
 // totals is the sum.

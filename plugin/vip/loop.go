@@ -252,11 +252,19 @@ func (l *loop) check(ctx context.Context) {
 }
 
 func (l *loop) succeed(made []*plan.Service, took time.Duration, full bool) {
+	if last, err := l.health.state(); last.IsZero() || err != nil {
+		sum := l.ledger.totals()
+		what := "all is forwarded"
+		if l.mode == modePlan {
+			what = "all is planned, and nothing forwarded"
+		}
+		l.log.Info(what, "mode", l.mode, "services", sum.services, "frontends", sum.all(), "refused", sum.refused, "took", took.Round(time.Microsecond))
+	}
 	l.current, l.failures = true, 0
 	l.health.succeed(l.now())
 	l.metrics.observe(l.queue.done(), l.now(), took, full)
 	l.tell(made)
-	if err := l.balancers.answer(hosts(l.policy, l.store.Node()), l.ledger.healthChecks()); err != nil {
+	if err := l.balancers.answer(hosts(l.given), l.ledger.healthChecks()); err != nil {
 		l.log.Error("load balancers cannot ask for the health of a service", "error", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/plugin/vip/plan"
+	"github.com/nameplane/nameplane/plugin/vip/relay"
 )
 
 // metrics are kube-proxy's under their names where they mean the same, so that dashboards and alerts go on, and ours for
@@ -41,7 +42,7 @@ func newMetrics(registry *prometheus.Registry, f *forwarder, now func() time.Tim
 		healthz:  r.counters("kubeproxy_proxy_healthz_total", "Answers of /healthz.", "code"),
 		livez:    r.counters("kubeproxy_proxy_livez_total", "Answers of /livez.", "code"),
 	}
-	register(&r, prometheus.Collector(gauges{f}))
+	register(&r, prometheus.Collector(gauges{f, relayMetrics()}))
 	return m, r.err
 }
 
@@ -73,7 +74,10 @@ func (m *metrics) observe(done backlog, now time.Time, took time.Duration, full 
 }
 
 // gauges shows the forwarder as it is when it is asked.
-type gauges struct{ *forwarder }
+type gauges struct {
+	*forwarder
+	relay []relayMetric
+}
 
 var (
 	descServicesPending = prometheus.NewDesc("kubeproxy_sync_proxy_rules_service_changes_pending", "Changes of services that are not forwarded yet.", nil, nil)
@@ -89,10 +93,13 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (gauges) Describe(out chan<- *prometheus.Desc) {
+func (g gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descServicesPending, descSlicesPending, descQueued, descSynced, descNoLocal,
 		descFrontends, descBackends, descRefused, descPending, descCurrent} {
 		out <- d
+	}
+	for _, m := range g.relay {
+		out <- m.desc
 	}
 }
 
@@ -126,6 +133,12 @@ func (g gauges) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(descBackends, float64(sum.backends))
 	gauge(descRefused, float64(sum.refused))
+	if r, ok := l.plane.(*relay.Relay); ok {
+		stats := r.Stats()
+		for _, m := range g.relay {
+			m.collect(stats, out)
+		}
+	}
 }
 
 // unix is 0 for a time that never was.
