@@ -164,7 +164,8 @@ func (d *door) impossible() string {
 	return ""
 }
 
-// provideLocked gives the machine the addresses that it needs and does not have.
+// provideLocked gives the machine the addresses that it needs and does not have, and takes those back that it does not need
+// any more: of those that no service has, the ones without connections.
 func (r *Relay) provideLocked(ctx context.Context, touched []*door) error {
 	for _, d := range touched {
 		if d.refused != "" || d.view.front.Kind == plan.NodePort {
@@ -189,6 +190,11 @@ func (r *Relay) provideLocked(ctx context.Context, touched []*door) error {
 		want[a] = served
 	}
 	maps.DeleteFunc(r.foreign, func(a netip.Addr, _ bool) bool { _, ok := want[a]; return !ok })
+	for a := range r.sessions.locals() {
+		if r.machine.has(a) && want[a] == nil {
+			want[a] = nil
+		}
+	}
 	err := r.machine.hold(ctx, want)
 	if err == nil {
 		return nil

@@ -18,7 +18,8 @@ const guardTable = "inet nameplane-relay"
 
 // guard keeps everything out of the addresses that the machine was given but what goes to our sockets. Without it whatever
 // listens on all addresses of the machine, as the kubelet does, would answer on virtual IPs as well, and to whoever has
-// a route here.
+// a route here. Of TCP it looks at what begins a connection: those that are open may go on when their port is not forwarded
+// any more.
 type guard struct {
 	nft  func(ctx context.Context, script string) (output string, err error)
 	made bool // the table is there, and has exactly these:
@@ -83,6 +84,7 @@ func makeGuard() string {
 	set served6 { type ipv6_addr . inet_proto . inet_service; }
 	chain input {
 		type filter hook input priority filter; policy accept;
+		tcp flags & (syn | ack) != syn accept
 		ip daddr @addrs4 ip daddr . meta l4proto . th dport != @served4 reject
 		ip6 daddr @addrs6 ip6 daddr . meta l4proto . th dport != @served6 reject
 	}

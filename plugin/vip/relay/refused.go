@@ -81,7 +81,8 @@ func (r *Relay) size() (frontends, refused int) {
 	return frontends, refused
 }
 
-// retry tries again what was refused. Where the node has other addresses by now, all is looked at anew.
+// retry tries again what was refused, and takes back what is not needed any more. Where the node has other addresses by now,
+// all is looked at anew.
 func (r *Relay) retry(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,8 +93,8 @@ func (r *Relay) retry(ctx context.Context) {
 			all = append(all, e.service)
 		}
 		err = r.applyLocked(ctx, all)
-	} else if refused := r.refusedLocked(); len(refused) > 0 {
-		err = r.settleLocked(ctx, refused)
+	} else {
+		err = r.settleLocked(ctx, r.refusedLocked())
 	}
 	if err != nil {
 		r.opts.Log.Warn("addresses could not be made right", "error", err)

@@ -23,7 +23,7 @@ func newSessions(max, maxPerClient int) *sessions {
 
 // admit is a session for a client's connection; ok is false when it is one too many.
 func (s *sessions) admit(conn *net.TCPConn) (admitted *session, ok bool) {
-	client := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+	client := addrOf(conn.RemoteAddr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || len(s.open) >= s.max || s.perClient[client] >= s.maxPerClient {
@@ -34,6 +34,8 @@ func (s *sessions) admit(conn *net.TCPConn) (admitted *session, ok bool) {
 	s.perClient[client]++
 	return admitted, true
 }
+
+func addrOf(a net.Addr) netip.Addr { return a.(*net.TCPAddr).AddrPort().Addr().Unmap() }
 
 func (s *sessions) remove(gone *session) {
 	s.mu.Lock()
@@ -52,6 +54,17 @@ func (s *sessions) close() {
 	for open := range s.open {
 		open.abort()
 	}
+}
+
+// locals are the addresses by which clients came whose connections are open.
+func (s *sessions) locals() map[netip.Addr]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := map[netip.Addr]bool{}
+	for open := range s.open {
+		list[addrOf(open.client.LocalAddr())] = true
+	}
+	return list
 }
 
 func (s *sessions) count() int {
