@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin"
@@ -136,21 +137,25 @@ func (i *instance) sync() { i.lease.Writer.Expect("test") }
 
 // web puts the service default/NAME of ours at 10.96.0.N:80, with these backends.
 func (i *instance) web(name string, n byte, backends ...string) {
-	put(i.lease.Writer, name, n, backends...)
-}
-
-func put(w *cluster.Writer, name string, n byte, backends ...string) {
-	w.PutService(&cluster.ServiceSpec{
+	i.lease.Writer.PutService(&cluster.ServiceSpec{
 		Namespace: "default", Name: name, Type: cluster.ClusterIP,
 		ClusterIPs: []cluster.Addr{cluster.AddrFrom(netip.AddrFrom4([4]byte{10, 96, 0, n}))},
 		Ports:      []cluster.Port{{Name: "http", Number: 80}},
 		Forwarding: &cluster.Forwarding{ProxyName: "nameplane"},
 	})
-	slice := &cluster.SliceSpec{Namespace: "default", Name: name + "-0", Service: name, Ports: []cluster.Port{{Name: "http", Number: 8080}}, Backends: true}
+	i.slice(name, time.Time{}, backends...)
+}
+
+// slice puts the one slice of a service, as it became by a change at a time.
+func (i *instance) slice(service string, trigger time.Time, backends ...string) {
+	slice := &cluster.SliceSpec{
+		Namespace: "default", Name: service + "-0", Service: service, Trigger: trigger, Backends: true,
+		Ports: []cluster.Port{{Name: "http", Number: 8080}},
+	}
 	for _, b := range backends {
 		slice.Endpoints = append(slice.Endpoints, cluster.EndpointSpec{Addr: cluster.AddrFrom(netip.MustParseAddr(b)), Place: &cluster.Place{}})
 	}
-	w.PutSlice(slice)
+	i.lease.Writer.PutSlice(slice)
 }
 
 // fakePlane takes notes.

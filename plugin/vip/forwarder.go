@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nameplane/nameplane/plugin"
 )
@@ -16,6 +17,7 @@ type forwarder struct {
 	open opener
 
 	mu      sync.Mutex
+	began   time.Time          // guarded by mu: when the first instance was built; zero before
 	holders int                // guarded by mu
 	loop    *loop              // guarded by mu; nil before the first take
 	mode    string             // guarded by mu; the loop's
@@ -27,6 +29,16 @@ type forwarder struct {
 type opener func(o *options, env *plugin.Env) (Plane, error)
 
 var errStarting = errors.New("nothing is forwarded yet")
+
+// start is when the first instance was built; now is that time for the first one.
+func (f *forwarder) start(now time.Time) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.began.IsZero() {
+		f.began = now
+	}
+	return f.began
+}
 
 func (f *forwarder) hold() {
 	f.mu.Lock()

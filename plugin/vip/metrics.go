@@ -27,7 +27,7 @@ func newMetrics(registry *prometheus.Registry, f *forwarder, now func() time.Tim
 	r := registrar{to: registry}
 	syncs := prometheus.ExponentialBuckets(0.001, 2, 15)
 	m := &metrics{
-		began: now(),
+		began: f.start(now()),
 		latency: r.histogram("kubeproxy_network_programming_duration_seconds",
 			"Time from a change of endpoints in the cluster until it is forwarded.", latencyBuckets()),
 		passes:  r.histogram("kubeproxy_sync_proxy_rules_duration_seconds", "Time that a pass took.", syncs),
