@@ -7,7 +7,8 @@
 //   - Readers answer a DNS question in under a microsecond. They take no lock and allocate nothing: a look-up is a
 //     probe of an open-addressed table of atomic pointers.
 //   - The garbage collector must not walk 100,000 endpoints. A Service is one immutable record, its endpoints are one
-//     pointer-free slice, their names one string.
+//     pointer-free slice, their names one string. What virtual IPs need beside that (Backends, Forwarding) stands apart,
+//     and is there only when somebody asked for it: names cost the same with and without a forwarder.
 //   - A relist must not hold a second copy. Sources hand over objects one by one; a generation mark tells, at the end,
 //     what the relist did not name.
 //

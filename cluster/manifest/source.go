@@ -8,10 +8,12 @@
 //   - Every namespace that an object names exists; an object without one is in "default".
 //   - A service without an address gets one out of the service CIDR. The choice hangs on the service's own name only,
 //     so that it stays when other services come and go.
+//   - A service of type NodePort or LoadBalancer gets the node ports that it does not name, likewise; that of its health
+//     check, too. Its load balancer's address is the one that its status says.
 //   - A service with a selector gets its endpoints from the pods that match and have an address in their status. A pod
 //     with a condition Ready is as ready as that says; one whose status has no conditions is ready, as hand-written pods
-//     have none. When endpoint slices (or, without them, Endpoints) of a service are given too, these count and nothing
-//     is derived for it.
+//     have none. Virtual IPs see those that are not ready or are being deleted, too. When endpoint slices (or, without
+//     them, Endpoints) of a service are given too, these count and nothing is derived for it.
 //
 // Files are followed: changes take effect at once. What cannot be read as objects breaks its file, whose last good
 // version stays in force, as does a folder that vanished; an object that breaks a rule is left out alone. Both are

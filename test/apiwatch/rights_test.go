@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/test/kube"
@@ -24,15 +26,7 @@ func TestMissingRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var role *rbacv1.ClusterRole
-	for i := range list.Items {
-		if strings.Contains(list.Items[i].Name, "nameplane") {
-			role = &list.Items[i]
-		}
-	}
-	if role == nil {
-		t.Fatal("no cluster role of the restricted account")
-	}
+	role := roleOf(t, list)
 	granted := role.Rules
 	role.Rules = nil
 	for _, rule := range granted {
@@ -80,5 +74,64 @@ func TestPodsAreLeftAlone(t *testing.T) {
 	eventually(t, 10*time.Second, "the service default/kubernetes", func() bool { return f.service("kubernetes") != nil })
 	if objects := f.store.Status().Objects; objects[cluster.KindPod] != 0 || objects[cluster.KindEndpointSlice] != 0 {
 		t.Errorf("objects %v, want services and namespaces only", objects)
+	}
+}
+
+func roleOf(t *testing.T, list *rbacv1.ClusterRoleList) *rbacv1.ClusterRole {
+	t.Helper()
+	for i := range list.Items {
+		if strings.Contains(list.Items[i].Name, "nameplane") {
+			return &list.Items[i]
+		}
+	}
+	t.Fatal("no cluster role of the restricted account")
+	return nil
+}
+
+// Without need of a node there is no request for any; with it the right to the one node is enough, and a node that is not
+// there keeps nothing away. It is followed until it is gone.
+func TestNodeOfOnesOwn(t *testing.T) {
+	peer.E2E(t)
+	t.Parallel()
+	c := kube.Start(t, kube.Options{})
+	path := c.RestrictedKubeconfig(t)
+	none := follow(t, cluster.Origin{Kubeconfig: path}, cluster.Needs{Forwarding: true})
+	eventually(t, 30*time.Second, "synced without a node", none.store.Synced)
+	f := follow(t, cluster.Origin{Kubeconfig: path}, cluster.Needs{Forwarding: true, Node: "own"})
+	eventually(t, 30*time.Second, "the refusal", func() bool {
+		return strings.Contains(f.store.Status().Failure, "verbs list and watch on nodes")
+	})
+	roles := c.Client().RbacV1().ClusterRoles()
+	list, err := roles.List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := roleOf(t, list)
+	role.Rules = append(role.Rules, rbacv1.PolicyRule{
+		APIGroups: []string{""}, Resources: []string{"nodes"}, ResourceNames: []string{"own"}, Verbs: []string{"list", "watch"},
+	})
+	if _, err := roles.Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 40*time.Second, "synced without the node", f.store.Synced)
+	nodes := c.Client().CoreV1().Nodes()
+	for _, name := range []string{"other", "own"} {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{"example.org/wait"}, Labels: map[string]string{corev1.LabelTopologyZone: "zone-" + name}}}
+		if _, err := nodes.Create(t.Context(), node, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, 10*time.Second, "the node", func() bool { n := f.store.Node(); return n != nil && n.Zone == "zone-own" && !n.Leaving })
+	if err := nodes.Delete(t.Context(), "own", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "its leave", func() bool { n := f.store.Node(); return n != nil && n.Leaving })
+	free := []byte(`{"metadata": {"finalizers": null}}`)
+	if _, err := nodes.Patch(t.Context(), "own", types.MergePatchType, free, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "its end", func() bool { return f.store.Node() == nil })
+	if got := f.store.Status().Objects[cluster.KindNode]; got != 0 || none.store.Status().Failure != "" {
+		t.Errorf("%d nodes counted; without need of one: %q", got, none.store.Status().Failure)
 	}
 }
