@@ -54,7 +54,7 @@ func layers() []layer {
 			reason: "the contract between server and directives must not depend on either side"},
 		{folder: "plugin/standard", ours: []string{"plugin", "plugin/*", "cluster"},
 			reason: "the ordered list of directives is all that is here"},
-		{folder: "plugin/vip/nftables", ours: append(directive, "plugin/vip/plan"), modules: []string{sys, "sigs.k8s.io/knftables"},
+		{folder: "plugin/vip/nftables", ours: append(directive, "plugin/vip/plan"), modules: []string{sys, "sigs.k8s.io/knftables", "github.com/vishvananda/netlink/nl"},
 			reason: "the kernel's rules go through nft, whose transactions knftables writes, and whose stand-in it has for tests"},
 		{folder: "plugin/vip/...", ours: append(directive, "plugin/vip/..."), modules: []string{dns, prometheus, sys, sync},
 			reason: "the forwarder is a directive: it reads the store, and no other directive"},

@@ -81,6 +81,7 @@ type chain struct {
 type layout struct {
 	objects []object
 	chains  []chain
+	marker  string // name of an empty chain by which a table of this layout is known
 }
 
 // newLayout is the layout of a family's table. Our priority is before kube-proxy's: of two chains with the same priority the
@@ -96,15 +97,19 @@ func newLayout(f family) layout {
 			l.chains[i].rules[j] = f.spell(rule)
 		}
 	}
-	l.chains = append(l.chains, chain{name: l.marker()})
+	l.marker = l.hash(f)
+	l.chains = append(l.chains, chain{name: l.marker})
 	return l
 }
 
-// marker is the name of an empty chain by which a table of this layout is known. It is made of everything in the layout, so
-// that none can change without being taken for another.
-func (l layout) marker() string {
+// hash is made of all that tables of a layout have in common, so that no part can change without the whole being taken for
+// another layout.
+func (l layout) hash(f family) string {
 	hash := fnv.New64a()
 	fmt.Fprintf(hash, "%+v", l)
+	for _, v := range views() {
+		fmt.Fprintf(hash, "%+v", v.choice(f, 2))
+	}
 	return fmt.Sprintf("layout-%016x", hash.Sum64())
 }
 

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
-
-	"sigs.k8s.io/knftables"
+	"strings"
 
 	"github.com/nameplane/nameplane/plugin/vip/plan"
 )
@@ -15,56 +14,64 @@ import (
 // Plane forwards in the kernel. Its methods are called one at a time, but for Run, which goes on beside.
 type Plane struct {
 	tables []*table
-	log    *slog.Logger
+	flows  *tidier
 }
 
-// Open makes the plane, and changes nothing. It fails where Adopt could not work, with what is missing.
+// Open makes the plane, and changes nothing. It fails where Adopt could not work, with what is missing. A family that the
+// kernel has not is no error, until it has a service.
 func Open(ctx context.Context, log *slog.Logger) (*Plane, error) {
-	p := &Plane{log: log}
+	p := &Plane{flows: newTidier(log)}
 	var problems []error
 	for _, f := range families() {
-		rules, err := openRules(ctx, f)
+		t, err := openTable(ctx, f)
 		if err != nil {
-			problems = append(problems, err)
-			continue
+			t = &table{family: f, unusable: preflight(f, err)}
+			problems = append(problems, t.unusable)
 		}
-		p.tables = append(p.tables, newTable(f, rules))
+		p.tables = append(p.tables, t)
 	}
-	if len(p.tables) == 0 {
-		return nil, preflightError(errors.Join(problems...))
+	if len(problems) == len(p.tables) {
+		return nil, errors.Join(problems...)
 	}
 	return p, nil
 }
 
-// openRules tries the whole layout on the kernel, which makes nothing of it.
-func openRules(ctx context.Context, f family) (ruleset, error) {
-	i, err := knftables.New(f.name, tableName)
+// openTable tries the whole layout on the kernel, which makes nothing of it.
+func openTable(ctx context.Context, f family) (*table, error) {
+	rules, err := openRules(f)
 	if err != nil {
-		return nil, fmt.Errorf("table %v %s: %w", f.name, tableName, err)
+		return nil, err
 	}
-	n := newNFT(f, i)
-	if err := n.Check(ctx, &change{fresh: true}); err != nil {
-		return nil, fmt.Errorf("table %v %s: %w", f.name, tableName, err)
-	}
-	return n, nil
+	return newTable(f, rules), rules.Check(ctx, &change{fresh: true})
 }
 
-// preflightError says what would be right.
-func preflightError(err error) error {
-	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("the program nft (package nftables, 1.0.1 or later) is missing: %w", err)
+// preflight says what is missing, and what would work in place of it.
+func preflight(f family, err error) error {
+	const instead = `; or else "mode relay" forwards without the kernel's help, and "mode plan" only tells what it would do`
+	what := "the kernel (5.13 or later) or nft (1.0.1 or later) is too old, or lacks the modules nf_nat and nft_*"
+	switch text := err.Error(); {
+	case errors.Is(err, exec.ErrNotFound):
+		what = "the program nft is not in PATH: install the package nftables, 1.0.1 or later"
+	case strings.Contains(text, "not permitted"):
+		what = "this process may not change rules: it needs the capability NET_ADMIN in the host's network namespace"
+	case errors.Is(err, errors.ErrUnsupported):
+		what = "nftables is Linux's"
 	}
-	return err
+	return fmt.Errorf("mode nftables does not work here for family %v: %s%s: %w", f.name, what, instead, err)
 }
 
 // Adopt makes exactly this the state. The families fail each for itself.
 func (p *Plane) Adopt(ctx context.Context, policy *plan.Policy, all []*plan.Service) error {
-	return p.each(func(t *table) error { return t.adopt(ctx, policy, all) })
+	err := p.each(func(t *table) error { return t.adopt(ctx, policy, all) })
+	p.flows.adopt(policy, all)
+	return err
 }
 
 // Apply makes the state of these services so.
 func (p *Plane) Apply(ctx context.Context, changed []*plan.Service) error {
-	return p.each(func(t *table) error { return t.apply(ctx, changed) })
+	err := p.each(func(t *table) error { return t.apply(ctx, changed) })
+	p.flows.apply(changed)
+	return err
 }
 
 // Check looks whether the tables are there, and samples of what is in them.
@@ -80,6 +87,9 @@ func (p *Plane) each(do func(*table) error) error {
 	return errors.Join(problems...)
 }
 
+// Run tidies up behind the changes, until ctx ends: UDP flows that go where nobody serves any more.
+func (p *Plane) Run(ctx context.Context) error { return p.flows.run(ctx) }
+
 // Close leaves the rules: traffic goes on.
 func (p *Plane) Close() error { return nil }
 
@@ -87,9 +97,9 @@ func (p *Plane) Close() error { return nil }
 func Cleanup(ctx context.Context) error {
 	var problems []error
 	for _, f := range families() {
-		i, err := knftables.New(f.name, tableName)
+		rules, err := openRules(f)
 		if err == nil {
-			err = newNFT(f, i).Delete(ctx)
+			err = rules.Delete(ctx)
 		}
 		problems = append(problems, err)
 	}

@@ -15,6 +15,7 @@ import (
 // must adopt.
 type table struct {
 	family   family
+	unusable error // why the kernel cannot have the table; nil when it can
 	rules    ruleset
 	layout   layout
 	services map[string]*service
@@ -29,6 +30,9 @@ func newTable(f family, rules ruleset) *table {
 
 // adopt makes the kernel's table that of a policy and all services, whatever it is now.
 func (t *table) adopt(ctx context.Context, policy *plan.Policy, all []*plan.Service) error {
+	if t.unusable != nil {
+		return t.refuse(all)
+	}
 	now, err := t.read(ctx)
 	if err != nil {
 		return t.failed("read", err)
@@ -57,6 +61,9 @@ func (t *table) adopt(ctx context.Context, policy *plan.Policy, all []*plan.Serv
 
 // apply changes what is of these services.
 func (t *table) apply(ctx context.Context, changed []*plan.Service) error {
+	if t.unusable != nil {
+		return t.refuse(changed)
+	}
 	last := map[string]*plan.Service{}
 	for _, p := range changed {
 		last[id(p)] = p
@@ -165,7 +172,10 @@ const probes = 4
 // check tells whether the table is there, and elements of a few services; others each time. It asks whether they could be
 // removed, which the kernel answers without a look at anything else.
 func (t *table) check(ctx context.Context) error {
-	c := &change{retire: []string{t.layout.marker()}}
+	if t.unusable != nil {
+		return nil
+	}
+	c := &change{retire: []string{t.layout.marker}}
 	for _, s := range t.services {
 		if len(c.remove) >= probes {
 			break
@@ -184,8 +194,17 @@ func (t *table) check(ctx context.Context) error {
 	return nil
 }
 
-// empty tells whether the table has no service.
-func (t *table) empty() bool { return len(t.services) == 0 }
+// refuse fails for the first service of a family that the kernel does not have.
+func (t *table) refuse(list []*plan.Service) error {
+	for _, p := range list {
+		for i := range p.Frontends {
+			if key := p.Frontends[i].Key; t.family.has(key.Addr) {
+				return fmt.Errorf("%v of service %s: %w", key, id(p), t.unusable)
+			}
+		}
+	}
+	return nil
+}
 
 func (t *table) failed(what string, err error) error {
 	return fmt.Errorf("to %s table %v %s: %w", what, t.family.name, tableName, err)

@@ -1,0 +1,164 @@
+package nftables
+
+import (
+	"context"
+
+	"sigs.k8s.io/knftables"
+)
+
+// openRules finds nft, and asks whether it may do anything at all.
+func openRules(f family) (ruleset, error) {
+	i, err := knftables.New(knftables.Family(f.name), tableName)
+	if err != nil {
+		return nil, err
+	}
+	return newNFT(f, i), nil
+}
+
+// nft is a ruleset by the program nft. Its text goes in by standard input, so its size has no limit.
+type nft struct {
+	knftables.Interface
+	family family
+	layout layout
+}
+
+func newNFT(f family, i knftables.Interface) *nft {
+	return &nft{Interface: i, family: f, layout: newLayout(f)}
+}
+
+// Contents asks for all names at once: nft reads the whole table for each question.
+func (n *nft) Contents(ctx context.Context) (contents, error) {
+	c := contents{chains: map[string]bool{}, sets: map[string]bool{}}
+	all, err := n.ListAll(ctx)
+	if err != nil && !knftables.IsNotFound(err) {
+		return c, err
+	}
+	for _, name := range all["chain"] {
+		c.chains[name] = true
+	}
+	for _, kind := range []string{"set", "map"} {
+		for _, name := range all[kind] {
+			c.sets[name] = true
+		}
+	}
+	return c, nil
+}
+
+// Elements reads one set or map of our table, nothing else.
+func (n *nft) Elements(ctx context.Context, o object) (map[string]string, error) {
+	kind := "set"
+	if o.isMap {
+		kind = "map"
+	}
+	list, err := n.ListElements(ctx, kind, o.name)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]string, len(list))
+	for _, e := range list {
+		found[normal(e.Key, o.protocolAt())] = normal(e.Value, -1)
+	}
+	return found, nil
+}
+
+func (n *nft) Run(ctx context.Context, c *change) error {
+	return n.Interface.Run(ctx, n.transaction(c))
+}
+
+func (n *nft) Check(ctx context.Context, c *change) error {
+	return n.Interface.Check(ctx, n.transaction(c))
+}
+
+// Delete adds the table first, as to delete none is an error.
+func (n *nft) Delete(ctx context.Context) error {
+	tx := n.NewTransaction()
+	tx.Add(&knftables.Table{})
+	tx.Delete(&knftables.Table{})
+	return n.Interface.Run(ctx, tx)
+}
+
+// transaction orders a change so that at no step something refers to what is not there.
+func (n *nft) transaction(c *change) *knftables.Transaction {
+	tx := n.NewTransaction()
+	if c.fresh {
+		n.renew(tx)
+	}
+	for _, e := range c.remove {
+		tx.Delete(e.object(false))
+	}
+	for _, s := range c.sets {
+		tx.Add(&knftables.Set{
+			Name: s.name, Type: n.family.addrType, Timeout: &s.timeout,
+			Flags: []knftables.SetFlag{knftables.DynamicFlag, knftables.TimeoutFlag},
+		})
+	}
+	addChains(tx, c.chains)
+	for _, e := range c.add {
+		tx.Add(e.object(true))
+	}
+	for _, name := range c.retire {
+		tx.Flush(&knftables.Chain{Name: name})
+	}
+	for _, name := range c.retire {
+		tx.Delete(&knftables.Chain{Name: name})
+	}
+	return tx
+}
+
+// renew replaces the table by an empty one.
+func (n *nft) renew(tx *knftables.Transaction) {
+	comment := "made by nameplane, which replaces it; " + n.layout.marker
+	tx.Add(&knftables.Table{})
+	tx.Delete(&knftables.Table{})
+	tx.Add(&knftables.Table{Comment: &comment})
+	for _, o := range n.layout.objects {
+		tx.Add(o.object())
+	}
+	addChains(tx, n.layout.chains)
+}
+
+// addChains adds all chains before the first rule, since rules name chains.
+func addChains(tx *knftables.Transaction, list []chain) {
+	for i := range list {
+		tx.Add(list[i].object())
+	}
+	for _, c := range list {
+		for _, rule := range c.rules {
+			tx.Add(&knftables.Rule{Chain: c.name, Rule: rule})
+		}
+	}
+}
+
+func (c *chain) object() knftables.Object {
+	o := &knftables.Chain{Name: c.name}
+	if c.hook != "" {
+		o.Type = knftables.PtrTo(knftables.BaseChainType(c.kind))
+		o.Hook = knftables.PtrTo(knftables.BaseChainHook(c.hook))
+		o.Priority = knftables.PtrTo(knftables.BaseChainPriority(c.priority))
+	}
+	return o
+}
+
+func (o object) object() knftables.Object {
+	var flags []knftables.SetFlag
+	if o.interval {
+		flags = []knftables.SetFlag{knftables.IntervalFlag}
+	}
+	if o.isMap {
+		return &knftables.Map{Name: o.name, Type: o.typ, TypeOf: o.typeof, Flags: flags}
+	}
+	return &knftables.Set{Name: o.name, Type: o.typ, TypeOf: o.typeof, Flags: flags}
+}
+
+func (e *element) object(add bool) knftables.Object {
+	o := &knftables.Element{Key: []string{e.key}}
+	switch {
+	case e.value == "":
+		o.Set = e.set
+	case add:
+		o.Map, o.Value = e.set, []string{e.value}
+	default:
+		o.Map = e.set
+	}
+	return o
+}
