@@ -2,6 +2,7 @@ package nftables
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -51,8 +52,10 @@ func (d *differ) rest() {
 
 // state is what was read of the kernel's table.
 type state struct {
+	exists   bool
 	fresh    bool            // there is none of our layout
 	made     map[string]bool // chains beside the layout's
+	hooks    []string        // of the chains through which packets come, those that there are
 	elements map[string]map[string]string
 }
 
@@ -62,7 +65,12 @@ func (t *table) read(ctx context.Context) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{made: names.chains, elements: map[string]map[string]string{}}
+	s := &state{exists: len(names.chains)+len(names.sets) > 0, made: names.chains, elements: map[string]map[string]string{}}
+	for _, name := range t.layout.hooks() {
+		if names.chains[name] {
+			s.hooks = append(s.hooks, name)
+		}
+	}
 	for _, c := range t.layout.chains {
 		s.fresh = s.fresh || !names.chains[c.name]
 		delete(s.made, c.name)
@@ -70,6 +78,7 @@ func (t *table) read(ctx context.Context) (*state, error) {
 	for _, o := range t.layout.objects {
 		s.fresh = s.fresh || !names.sets[o.name]
 	}
+	s.fresh = s.fresh || t.intact(ctx, s.made) != nil
 	for _, o := range t.layout.objects {
 		if s.fresh {
 			break
@@ -79,9 +88,28 @@ func (t *table) read(ctx context.Context) (*state, error) {
 		}
 	}
 	if s.fresh {
-		s = &state{fresh: true, made: map[string]bool{}}
+		s = &state{exists: s.exists, hooks: s.hooks, fresh: true, made: map[string]bool{}}
 	}
 	return s, ctx.Err()
+}
+
+// intact tells whether all chains have their rules.
+func (t *table) intact(ctx context.Context, made map[string]bool) error {
+	count, err := t.rules.Rules(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range t.layout.chains {
+		if has := count[c.name]; has != len(c.rules) {
+			return fmt.Errorf("chain %s has %d rules, want %d", c.name, has, len(c.rules))
+		}
+	}
+	for name := range made {
+		if count[name] == 0 {
+			return fmt.Errorf("chain %s has no rules", name)
+		}
+	}
+	return nil
 }
 
 // slots are those that the kernel has for a frontend.

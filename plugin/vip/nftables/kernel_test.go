@@ -74,6 +74,7 @@ func newLab(t *testing.T) *lab {
 }
 
 func TestForward(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}
@@ -149,6 +150,7 @@ func (l *lab) apply(t *testing.T, changed ...*plan.Service) {
 }
 
 func TestExternal(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}
@@ -199,6 +201,7 @@ func TestExternal(t *testing.T) {
 
 // Who may use cluster IPs is the operator's decision.
 func TestAllowed(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}

@@ -3,6 +3,7 @@ package nftables
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/nameplane/nameplane/cluster"
@@ -100,6 +101,21 @@ func newLayout(f family) layout {
 	l.marker = l.hash(f)
 	l.chains = append(l.chains, chain{name: l.marker})
 	return l
+}
+
+// with are the chains that a change makes.
+func (l layout) with(h hooking) []chain {
+	return slices.DeleteFunc(slices.Clone(l.chains), func(c chain) bool {
+		return c.hook != "" && h == noHooks || c.hook == "" && h == hooksOnly
+	})
+}
+
+// hooks are the names of the chains through which packets come.
+func (l layout) hooks() (names []string) {
+	for _, c := range l.with(hooksOnly) {
+		names = append(names, c.name)
+	}
+	return names
 }
 
 // hash is made of all that tables of a layout have in common, so that no part can change without the whole being taken for

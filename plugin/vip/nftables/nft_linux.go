@@ -7,12 +7,16 @@ import (
 )
 
 // openRules finds nft, and asks whether it may do anything at all.
-func openRules(f family) (ruleset, error) {
-	i, err := knftables.New(knftables.Family(f.name), tableName)
+func openRules(f family) (ruleset, error) { return openNFT(f, tableName) }
+
+func openNFT(f family, name string) (*nft, error) {
+	i, err := knftables.New(knftables.Family(f.name), name)
 	if err != nil {
 		return nil, err
 	}
-	return newNFT(f, i), nil
+	n := newNFT(f, i)
+	n.rules = func(context.Context) (map[string]int, error) { return countRules(f, name) }
+	return n, nil
 }
 
 // nft is a ruleset by the program nft. Its text goes in by standard input, so its size has no limit.
@@ -20,10 +24,28 @@ type nft struct {
 	knftables.Interface
 	family family
 	layout layout
+	rules  func(context.Context) (map[string]int, error)
 }
 
 func newNFT(f family, i knftables.Interface) *nft {
-	return &nft{Interface: i, family: f, layout: newLayout(f)}
+	n := &nft{Interface: i, family: f, layout: newLayout(f)}
+	n.rules = n.listRules
+	return n
+}
+
+// Twin opens the table that serves while ours is replaced.
+func (n *nft) Twin() (ruleset, error) { return openNFT(n.family, tableName+"-twin") }
+
+// Rules asks the kernel itself, where it can: nft would read all elements of the table for it.
+func (n *nft) Rules(ctx context.Context) (map[string]int, error) { return n.rules(ctx) }
+
+func (n *nft) listRules(ctx context.Context) (map[string]int, error) {
+	count := map[string]int{}
+	list, err := n.ListRules(ctx, "")
+	for _, rule := range list {
+		count[rule.Chain]++
+	}
+	return count, err
 }
 
 // Contents asks for all names at once: nft reads the whole table for each question.
@@ -80,8 +102,15 @@ func (n *nft) Delete(ctx context.Context) error {
 // transaction orders a change so that at no step something refers to what is not there.
 func (n *nft) transaction(c *change) *knftables.Transaction {
 	tx := n.NewTransaction()
+	for _, name := range c.unhook {
+		tx.Flush(&knftables.Chain{Name: name})
+		tx.Delete(&knftables.Chain{Name: name})
+	}
 	if c.fresh {
 		n.renew(tx)
+	}
+	if c.fresh || c.hooks == hooksOnly {
+		addChains(tx, n.layout.with(c.hooks))
 	}
 	for _, e := range c.remove {
 		tx.Delete(e.object(false))
@@ -114,7 +143,6 @@ func (n *nft) renew(tx *knftables.Transaction) {
 	for _, o := range n.layout.objects {
 		tx.Add(o.object())
 	}
-	addChains(tx, n.layout.chains)
 }
 
 // addChains adds all chains before the first rule, since rules name chains.

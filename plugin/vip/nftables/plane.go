@@ -99,7 +99,7 @@ func Cleanup(ctx context.Context) error {
 	for _, f := range families() {
 		rules, err := openRules(f)
 		if err == nil {
-			err = rules.Delete(ctx)
+			err = errors.Join(newTable(f, rules).dropTwin(ctx), rules.Delete(ctx))
 		}
 		problems = append(problems, err)
 	}

@@ -18,7 +18,9 @@ type dynamic struct {
 
 // change is what happens to a table at one instant: all of it or nothing.
 type change struct {
-	fresh  bool // begin with an empty table of our layout, whatever there was
+	fresh  bool     // begin with an empty table of our layout, whatever there was
+	hooks  hooking  // whether the chains through which packets come are made
+	unhook []string // chains through which packets come that are to go
 	remove []element
 	sets   []dynamic
 	chains []chain
@@ -27,8 +29,17 @@ type change struct {
 }
 
 func (c *change) empty() bool {
-	return !c.fresh && len(c.remove)+len(c.sets)+len(c.chains)+len(c.add)+len(c.retire) == 0
+	return !c.fresh && c.hooks != hooksOnly && len(c.unhook)+len(c.remove)+len(c.sets)+len(c.chains)+len(c.add)+len(c.retire) == 0
 }
+
+// hooking is what a change does about the chains through which packets come.
+type hooking uint8
+
+const (
+	withHooks hooking = iota // they are made with a fresh table
+	noHooks                  // they are left out of it
+	hooksOnly                // they are added to what is there
+)
 
 // contents are the names of what a table has.
 type contents struct{ chains, sets map[string]bool }
@@ -37,6 +48,8 @@ type contents struct{ chains, sets map[string]bool }
 type ruleset interface {
 	// Contents are the names of the table's parts; none where there is no table.
 	Contents(ctx context.Context) (contents, error)
+	// Rules are how many rules each chain has.
+	Rules(ctx context.Context) (map[string]int, error)
 	// Elements are those of a set or map: values by keys, in the spelling that change has.
 	Elements(ctx context.Context, o object) (map[string]string, error)
 	// Run makes a change.
@@ -45,6 +58,8 @@ type ruleset interface {
 	Check(ctx context.Context, c *change) error
 	// Delete takes the table away, where there is one.
 	Delete(ctx context.Context) error
+	// Twin is a table of the same family, by another name.
+	Twin() (ruleset, error)
 }
 
 // String is the element as in a transaction.

@@ -56,7 +56,55 @@ func (t *table) adopt(ctx context.Context, policy *plan.Policy, all []*plan.Serv
 		d.want(x.element())
 	}
 	d.rest()
-	return t.run(ctx, "adopt", c)
+	if now.fresh && now.exists {
+		return t.replace(ctx, now, c)
+	}
+	if err := t.run(ctx, "adopt", c); err != nil {
+		return err
+	}
+	return t.dropTwin(ctx)
+}
+
+// replace puts a table in the place of one that is not of our layout, while a twin serves. That both are there at times makes
+// no difference, since a connection is translated once. Packets come into a table only while all of it is there: one that
+// is underway when the kernel takes a transaction may meet rules of before, and elements of after.
+func (t *table) replace(ctx context.Context, now *state, c *change) error {
+	twin, err := t.rules.Twin()
+	if err != nil {
+		return t.failed("replace", err)
+	}
+	c.hooks = noHooks
+	for _, step := range []struct {
+		rules  ruleset
+		change *change
+	}{
+		{twin, c}, {twin, &change{hooks: hooksOnly}},
+		{t.rules, &change{unhook: now.hooks}}, {t.rules, c}, {t.rules, &change{hooks: hooksOnly}},
+		{twin, &change{unhook: t.layout.hooks()}},
+	} {
+		if step.change.empty() {
+			continue
+		}
+		if err := step.rules.Run(ctx, step.change); err != nil {
+			return t.failed("replace", err)
+		}
+	}
+	if err := twin.Delete(ctx); err != nil {
+		return t.failed("replace", err)
+	}
+	return nil
+}
+
+// dropTwin deletes what a process left that ended while it replaced the table.
+func (t *table) dropTwin(ctx context.Context) error {
+	twin, err := t.rules.Twin()
+	if err != nil {
+		return t.failed("replace", err)
+	}
+	if names, err := twin.Contents(ctx); err != nil || len(names.chains) == 0 {
+		return err
+	}
+	return twin.Delete(ctx)
 }
 
 // apply changes what is of these services.
@@ -188,7 +236,11 @@ func (t *table) check(ctx context.Context) error {
 			first = false
 		})
 	}
-	if err := t.rules.Check(ctx, c); err != nil {
+	err := t.rules.Check(ctx, c)
+	if err == nil {
+		err = t.intact(ctx, t.made)
+	}
+	if err != nil {
 		return t.failed("check", err)
 	}
 	return nil

@@ -52,8 +52,35 @@ func forget(f family, x flow) error {
 	return nil
 }
 
+// countRules counts the rules of each chain of a table.
+func countRules(f family, table string) (map[string]int, error) {
+	req := netfilterRequest(f, unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP)
+	req.AddData(nl.NewRtAttr(unix.NFTA_RULE_TABLE, nl.ZeroTerminated(table)))
+	count := map[string]int{}
+	err := req.ExecuteIter(unix.NETLINK_NETFILTER, 0, func(message []byte) bool {
+		if len(message) < nl.SizeofNfgenmsg {
+			return true
+		}
+		for kind, value := range attributes(message[nl.SizeofNfgenmsg:]) {
+			if kind == unix.NFTA_RULE_CHAIN {
+				count[unix.ByteSliceToString(value)]++
+				break
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("to list the rules of table %v %s: %w", f.name, table, err)
+	}
+	return count, nil
+}
+
 func conntrackRequest(f family, message, flags int) *nl.NetlinkRequest {
-	req := nl.NewNetlinkRequest(unix.NFNL_SUBSYS_CTNETLINK<<8|message, flags)
+	return netfilterRequest(f, unix.NFNL_SUBSYS_CTNETLINK, message, flags)
+}
+
+func netfilterRequest(f family, subsystem, message, flags int) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(subsystem<<8|message, flags)
 	number := uint8(unix.AF_INET6)
 	if f.four {
 		number = unix.AF_INET
