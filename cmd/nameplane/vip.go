@@ -88,11 +88,11 @@ func runVIP(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case f.words[0] == "explain":
 		fmt.Fprint(stderr, "nameplane vip explain: one ADDR:PORT/PROTO is wanted, as in 10.96.0.10:53/udp\n")
 	default:
-		near := corefile.Nearest(f.words[0], []string{"plan", "explain", "cleanup"})
-		if near != "" && near != f.words[0] {
-			near = fmt.Sprintf("; did you mean %q?", near)
+		hint := ""
+		if near := corefile.Nearest(words, []string{"plan", "explain", "cleanup"}); near != "" {
+			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
-		fmt.Fprintf(stderr, "nameplane vip: what is meant by %q%s (-h tells what there is)\n", words, near)
+		fmt.Fprintf(stderr, "nameplane vip: what is meant by %q%s (-h tells what there is)\n", words, hint)
 	}
 	return exitUsage
 }

@@ -45,4 +45,6 @@ func (planned) Close() error { return nil }
 
 // Cleanup removes what planes leave in the kernel when they stop, and names it. It is nobody else's, and needs neither a
 // Corefile nor a cluster. After an error the rest is removed all the same.
-func Cleanup(context.Context) (removed []string, err error) { return nil, nil }
+func Cleanup(ctx context.Context) (removed []string, err error) {
+	return relay.Cleanup(ctx)
+}
