@@ -137,6 +137,10 @@ func (x *Exchange) Detach() (*Exchange, error) {
 	if err := d.Query.Parse(bytes.Clone(x.Query.Packet())); err != nil {
 		return nil, err
 	}
+	if x.Metadata != nil {
+		d.Metadata = new(Metadata)
+		d.Metadata.Begin(d, x.Metadata.providers)
+	}
 	return d, nil
 }
 

@@ -12,6 +12,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -26,13 +27,21 @@ type Cache struct {
 	meters    *meters
 	refresher *refresher
 	now       func() time.Time
+	env       *plugin.Env // for what is known at the start only
 }
 
 // Name is "cache".
 func (c *Cache) Name() string { return "cache" }
 
-// Start lets the metrics show the store.
+// Start lets the metrics show the store, under the name of the block's view.
 func (c *Cache) Start(context.Context) error {
+	view := ""
+	for _, b := range c.env.Instance.Blocks() {
+		if slices.Contains(b.Handlers, plugin.Handler(c)) {
+			view = b.View
+		}
+	}
+	c.meters.open(view)
 	c.meters.attach(c.store)
 	return nil
 }
@@ -73,7 +82,13 @@ func (c *Cache) Serve(ctx context.Context, x *plugin.Exchange) error {
 	if left <= 0 {
 		counts.inc(staleServed)
 	}
+	if i.wildcard != "" {
+		x.Metadata.Set(wildcardLabel, i.wildcard)
+	}
 	x.Reply.SetImage(&x.Query, i.image, c.shownTTL(i, left))
+	if code, ok := i.extendedError(left); ok && x.Query.EDNS.Present {
+		x.Reply.AddOption(dns.EDNS0EDE, []byte{0, code})
+	}
 	return nil
 }
 
@@ -171,6 +186,7 @@ func (c *Cache) settle(x *plugin.Exchange, k key, v verdict) {
 
 func (c *Cache) keep(x *plugin.Exchange, k key, v verdict, ttl int) {
 	i := &item{key: k, answers: v.answers, ttl: ttl}
+	i.wildcard, _ = x.Metadata.Value(wildcardLabel)
 	if v.denies() {
 		i.class = negative
 	}

@@ -39,10 +39,16 @@ func newBed(t testing.TB, text string) *bed {
 		t.Fatal(err)
 	}
 	b.Cache = h.(*Cache)
+	b.env.Instance = inView(h)
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// inView is an instance with the directive in the view "inside".
+func inView(h plugin.Handler) block.Instance {
+	return block.Instance{{View: "another"}, {View: "inside", Handlers: []plugin.Handler{h}}}
 }
 
 func lines(t testing.TB, text string) []*corefile.Directive {

@@ -5,6 +5,8 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/miekg/dns"
+
 	"github.com/nameplane/nameplane/server/wire"
 )
 
@@ -28,13 +30,14 @@ func (c class) String() string {
 // item is a reply that is kept. What is not atomic does not change once others see it, but for slot.
 type item struct {
 	key
-	image   *wire.Image
-	class   class
-	answers bool      // see verdict
-	ttl     int       // seconds that the reply holds
-	stored  time.Time // with a monotonic reading, so that setting the clock changes no TTL
-	good    *item     // the answer before one that does not answer: see prefer_positive
-	slot    int       // in the ring; guarded by the shard's lock
+	image    *wire.Image
+	class    class
+	answers  bool      // see verdict
+	ttl      int       // seconds that the reply holds
+	stored   time.Time // with a monotonic reading, so that setting the clock changes no TTL
+	wildcard string    // what the answer was made of, if directives behind said so: see wildcardLabel
+	good     *item     // the answer before one that does not answer: see prefer_positive
+	slot     int       // in the ring; guarded by the shard's lock
 
 	next       atomic.Pointer[item] // in the bucket
 	visited    atomic.Bool          // hit since the ring's hand came by
@@ -57,6 +60,24 @@ func (i *item) size() int {
 // have been read shortly before the item was stored.
 func (i *item) left(now time.Time) int {
 	return i.ttl - int(max(0, now.Sub(i.stored))/time.Second)
+}
+
+// wildcardLabel is the metadata that file leaves, and a hit leaves again.
+const wildcardLabel = "zone/wildcard"
+
+// extendedError is what a client may be told of a reply that holds for so many seconds (RFC 8914, sections 4.4, 4.20 and 4.14):
+// that it is stale, or that the failure is not of this moment.
+func (i *item) extendedError(left int) (code uint8, ok bool) {
+	rcode := i.image.Rcode()
+	switch {
+	case rcode == dns.RcodeServerFailure:
+		return uint8(dns.ExtendedErrorCodeCachedError), true
+	case left > 0:
+		return 0, false
+	case rcode == dns.RcodeNameError:
+		return uint8(dns.ExtendedErrorCodeStaleNXDOMAINAnswer), true
+	}
+	return uint8(dns.ExtendedErrorCodeStaleAnswer), true
 }
 
 // goodAnswer is the answer that the item is or holds on to; nil for none.

@@ -70,6 +70,8 @@ func (a *account) total(which ...counter) float64 {
 type meters struct {
 	collector *collector
 	servers   []string
+	zones     string
+	shards    int
 	accounts  []*account
 }
 
@@ -82,11 +84,14 @@ func newMeters(env *plugin.Env, zones plugin.Zones) (*meters, error) {
 	for i, zone := range zones {
 		names[i] = zone.String()
 	}
-	m := &meters{collector: c, servers: env.Servers}
-	for _, server := range env.Servers {
-		m.accounts = append(m.accounts, c.account(labels{server: server, zones: strings.Join(names, ",")}, env.Shards))
+	return &meters{collector: c, servers: env.Servers, zones: strings.Join(names, ","), shards: env.Shards}, nil
+}
+
+// open makes the accounts, which are those of a view.
+func (m *meters) open(view string) {
+	for _, server := range m.servers {
+		m.accounts = append(m.accounts, m.collector.account(labels{server: server, zones: m.zones, view: view}, m.shards))
 	}
-	return m, nil
 }
 
 // of is where to count for x.

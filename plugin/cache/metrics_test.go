@@ -33,6 +33,9 @@ func scrape(t testing.TB, env *plugin.Env) map[string]float64 {
 						name += " of " + l.GetValue()
 					}
 				case "view":
+					if l.GetValue() != "inside" {
+						t.Errorf("%s: view %q", f.GetName(), l.GetValue())
+					}
 				default:
 					t.Errorf("%s: label %s", f.GetName(), l.GetName())
 				}

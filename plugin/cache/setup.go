@@ -70,7 +70,7 @@ func build(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error)
 		return newStore([classes]int{s.limits[positive].capacity, s.limits[negative].capacity})
 	})
 	return &Cache{
-		settings: s, store: made.(*store), meters: m, now: env.Now,
+		settings: s, store: made.(*store), meters: m, now: env.Now, env: env,
 		refresher: &refresher{log: env.Log},
 	}, nil
 }

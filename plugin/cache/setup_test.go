@@ -147,6 +147,7 @@ func TestReload(t *testing.T) {
 	}
 	for n := range 2 {
 		c := build()
+		env.Instance = inView(c)
 		if err := c.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -183,6 +184,7 @@ func TestFailedReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := h.(*Cache)
+	b.env.Instance = inView(c)
 	if err := c.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,9 @@ import (
 // totalTime is how long a client waits at most, over all attempts (its own timeout is commonly 5 s: resolv.conf(5)).
 const totalTime = 5 * time.Second
 
+// upstreamLabel is the metadata that tells who was asked last: whose reply it is, if there is one.
+const upstreamLabel = "forward/upstream"
+
 // forward is one line: which names it takes, and whom it asks.
 type forward struct {
 	settings
@@ -68,6 +71,7 @@ func (f *forward) serve(ctx context.Context, x *plugin.Exchange) error {
 	}
 	f.metrics.coalesced.Inc()
 	<-e.done // by the deadline of the first
+	x.Metadata.Set(upstreamLabel, e.to)
 	if e.err != nil {
 		return e.err
 	}
@@ -87,12 +91,13 @@ func (f *forward) lead(ctx context.Context, x *plugin.Exchange, e *shared, tcp b
 		err   = errGivenUp
 	)
 	defer func() {
-		e.end(reply, err)
+		e.end(reply, t.to, err)
 		if reply != nil {
 			f.flights.put(reply)
 		}
 	}()
 	reply, err = t.ask(ctx)
+	x.Metadata.Set(upstreamLabel, t.to)
 	if err != nil {
 		err = &failure{cause: err}
 		return err

@@ -41,10 +41,11 @@ type link struct {
 	closed  bool
 }
 
-// send puts a query on the link; false when it takes no more.
+// send puts a query on the link that was chosen for it; false when that takes no more.
 func (l *link) send(f *flight, now time.Time) bool {
 	l.mu.Lock()
 	if !l.takes(now) {
+		l.load.Add(-1)
 		l.mu.Unlock()
 		return false
 	}
@@ -55,7 +56,6 @@ func (l *link) send(f *flight, now time.Time) bool {
 	f.setID(id)
 	f.link, f.used = l, l.replies > 0
 	l.flights[id] = f
-	l.load.Add(1)
 	l.last = now
 	l.queries++
 	if l.queries == l.most {

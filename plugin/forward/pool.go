@@ -77,10 +77,11 @@ func (p *pool) send(f *flight, now time.Time) {
 	}
 }
 
-// choose is a link for a query; known tells that it is not new.
+// choose is a link for a query, which counts as under way on it from now on; known tells that it is not new.
 func (p *pool) choose(f *flight, now time.Time) (l *link, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer func() { l.load.Add(1) }()
 	if p.datagrams() && f.limit > leastRoom { // rare enough to be given a socket of its own
 		return p.newLink(f.limit, 1, now), false
 	}

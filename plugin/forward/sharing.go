@@ -36,6 +36,7 @@ type shared struct {
 	hash    uint64
 	done    chan struct{} // made by the first who waits
 	packet  []byte        // what came back; only where somebody waits
+	to      string        // who was asked last
 	err     error
 }
 
@@ -75,8 +76,8 @@ func appendKey(key []byte, q *wire.Query, tcp bool) []byte {
 	return append(key, packet[headerSize+len(name):]...)
 }
 
-// end says what came back, to whoever waits: a reply, which is not kept, or why there is none.
-func (e *shared) end(f *flight, err error) {
+// end says what came back, and from whom, to whoever waits: a reply, which is not kept, or why there is none.
+func (e *shared) end(f *flight, to string, err error) {
 	s := e.sharing
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,6 +88,7 @@ func (e *shared) end(f *flight, err error) {
 		s.idle.Put(e)
 		return
 	}
+	e.to = to
 	if e.err = err; err == nil {
 		e.packet = bytes.Clone(f.packet)
 	}

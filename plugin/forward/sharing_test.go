@@ -145,7 +145,7 @@ func TestGivenUp(t *testing.T) {
 	if !leads || follows || first != second {
 		t.Fatal("the second did not join the first")
 	}
-	first.end(nil, errGivenUp)
+	first.end(nil, "", errGivenUp)
 	<-second.done
 	if second.err != errGivenUp || len(s.open) != 0 {
 		t.Errorf("error %v, %d left", second.err, len(s.open))
@@ -163,7 +163,7 @@ func TestSameHash(t *testing.T) {
 	if !leads || first == second {
 		t.Fatal("another question's exchange is shared")
 	}
-	second.end(nil, errGivenUp)
+	second.end(nil, "", errGivenUp)
 	if len(s.open) != 2 {
 		t.Error("the end of one took the other off the list")
 	}

@@ -29,8 +29,9 @@ type trip struct {
 
 	legs     [3]leg // of an attempt: to an upstream, to another one, by TCP
 	list     []*upstream
-	attempts int // that failed
-	most     int // of them; 0 for any number
+	attempts int    // that failed
+	most     int    // of them; 0 for any number
+	to       string // the upstream of the last one
 }
 
 // ask makes attempts as CoreDNS does: along the policy's order, past those that are down, and one upstream at random when
@@ -120,6 +121,7 @@ func (t *trip) attempt(u *upstream) (*flight, error) {
 		l = t.depart(&t.legs[2], l.upstream, true)
 		l.arrive()
 	}
+	t.to = l.to
 	if err := l.flight.err; err != nil {
 		t.flights.put(l.flight)
 		return nil, err
