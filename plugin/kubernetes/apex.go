@@ -18,9 +18,9 @@ const (
 const soaMailbox = "\x0ahostmaster" // label in wire form, below the zone
 
 // soa fills in what the start of authority of a zone says.
-func (k *Kubernetes) soa(soa *wire.SOA) {
+func (k *Kubernetes) soa(soa *wire.SOA, zone wire.Name) {
 	*soa = wire.SOA{
-		MName: "\x02ns\x03dns", RName: soaMailbox, TTL: min(k.ttl, soaMaxTTL), Serial: k.store.Serial(),
+		MName: "\x02ns\x03dns", RName: soaMailbox, TTL: min(k.ttl, soaMaxTTL), Serial: k.services(zone).Serial(),
 		Refresh: 7200, Retry: 1800, Expire: 86400, Minimum: k.ttl,
 	}
 }
@@ -34,7 +34,7 @@ func (l *lookup) apexAnswer() (exists bool) {
 	switch l.Query.Type {
 	case dns.TypeSOA:
 		var soa wire.SOA
-		l.k.soa(&soa)
+		l.k.soa(&soa, l.Zone)
 		l.Reply.SOA(l.ZoneRef(), &soa)
 	case dns.TypeNS:
 		l.nameServers()
@@ -116,7 +116,7 @@ func (k *Kubernetes) servers() (all []server) {
 		addr := cluster.AddrFrom(local)
 		holders := k.store.Holders(addr)
 		for svc := holders.Next(); svc != nil; svc = holders.Next() {
-			list := k.endpoints(svc)
+			list := k.endpoints(svc, false)
 			if len(list.At(addr)) == 0 {
 				continue
 			}

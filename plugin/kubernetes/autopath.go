@@ -37,7 +37,7 @@ func (k *Kubernetes) SearchPath(x *plugin.Exchange) []wire.Name {
 		if pod == nil || pod.Namespace != string(q.Label(left-2)) {
 			return nil
 		}
-	} else if left < 4 || !k.exposed(q.Span(left-2, left-1)) || k.store.Service(q.Span(left-3, left-1)) != nil {
+	} else if left < 4 || !k.exposed(q.Span(left-2, left-1)) || k.services(zone).Service(q.Span(left-3, left-1)) != nil {
 		return nil
 	}
 	return k.paths.get(q.From(left-2), zone)

@@ -44,6 +44,7 @@ func (k *Kubernetes) Serve(ctx context.Context, x *plugin.Exchange) error {
 	if !l.Take(x, k.zones) {
 		return x.Next(ctx)
 	}
+	l.set = k.isSet(l.Zone)
 	if l.RefuseTransfer() {
 		return nil
 	}
@@ -80,13 +81,14 @@ func (k *Kubernetes) nameError(ctx context.Context, x *plugin.Exchange, l *looku
 // lookup is one question on its way to an answer. It lives on the stack.
 type lookup struct {
 	plugin.Own
-	k *Kubernetes
+	k   *Kubernetes
+	set bool // the zone is a cluster set's
 }
 
 // negative makes the reply one without an answer.
 func (l *lookup) negative(rcode int) {
 	var soa wire.SOA
-	l.k.soa(&soa)
+	l.k.soa(&soa, l.Zone)
 	l.Negative(rcode, &soa)
 }
 

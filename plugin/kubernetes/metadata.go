@@ -19,11 +19,11 @@ func (k *Kubernetes) Metadata(q *plugin.Asked, label string) (value string, ok b
 	if client, ok := strings.CutPrefix(label, "client-"); ok {
 		return k.clientMetadata(q.Exchange, client)
 	}
-	_, left, ok := k.zones.Match(&q.Query)
+	zone, left, ok := k.zones.Match(&q.Query)
 	if !ok {
 		return "", false
 	}
-	return k.nameMetadata(&q.Query, left, label)
+	return k.nameMetadata(&q.Query, left, k.isSet(zone), label)
 }
 
 // clientMetadata is about the pod with the client's address.
@@ -46,8 +46,8 @@ func (k *Kubernetes) clientMetadata(x *plugin.Exchange, label string) (value str
 
 // nameMetadata is about the labels left of the zone. A name has all the values or an error; those of labels that it has
 // not are empty.
-func (k *Kubernetes) nameMetadata(q *wire.Query, left int, label string) (value string, ok bool) {
-	if !k.isWellFormed(q, left) {
+func (k *Kubernetes) nameMetadata(q *wire.Query, left int, set bool, label string) (value string, ok bool) {
+	if !k.isWellFormed(q, left, set) {
 		return parseError, label == "parse-error"
 	}
 	part := func(i int, when bool) (string, bool) {
@@ -56,6 +56,7 @@ func (k *Kubernetes) nameMetadata(q *wire.Query, left int, label string) (value 
 		}
 		return string(q.Label(i)), true
 	}
+	inCluster := set && left == 5 && namesEndpoint(q.Label(0), q.Label(1))
 	switch label {
 	case "kind":
 		return part(left-1, left > 1)
@@ -64,13 +65,16 @@ func (k *Kubernetes) nameMetadata(q *wire.Query, left int, label string) (value 
 	case "service":
 		return part(left-3, left > 2)
 	case "endpoint":
-		return part(0, left == 4)
+		return part(0, left == 4 || inCluster)
+	case "cluster":
+		value, ok = part(1, inCluster)
+		return value, ok && set
 	case "protocol", "port-name":
 		i := 0
 		if label == "protocol" {
 			i = 1
 		}
-		value, ok = part(i, left == 5)
+		value, ok = part(i, left == 5 && !inCluster)
 		return strings.TrimPrefix(value, "_"), ok
 	case "zone":
 		if left > 5 {
@@ -86,7 +90,7 @@ func (k *Kubernetes) nameMetadata(q *wire.Query, left int, label string) (value 
 }
 
 // isWellFormed tells whether the labels left of the zone are of one of the forms of names, whatever exists.
-func (k *Kubernetes) isWellFormed(q *wire.Query, left int) bool {
+func (k *Kubernetes) isWellFormed(q *wire.Query, left int, set bool) bool {
 	if left == 0 {
 		return true
 	}
@@ -97,7 +101,7 @@ func (k *Kubernetes) isWellFormed(q *wire.Query, left int) bool {
 	if left < 6 {
 		return true
 	}
-	if !k.zonal || kind != "svc" || string(q.Label(left-4)) != "_zone" {
+	if !k.zonal || set || kind != "svc" || string(q.Label(left-4)) != "_zone" {
 		return false
 	}
 	directive := string(q.Label(left - 5))

@@ -28,6 +28,7 @@ type name struct {
 	svc       *cluster.Service
 	pod       []byte // a pod's address label
 	endpoint  []byte
+	cluster   []byte // that the endpoint is in, in a cluster set's zone
 	port      cluster.PortQuery
 	zone      zonal
 	addr      cluster.Addr // of a reverse name
@@ -90,6 +91,10 @@ func (l *lookup) parseBelow(n *name, pod bool) kind {
 	case 1:
 		n.endpoint = q.Label(0)
 	case 2:
+		if l.set && namesEndpoint(q.Label(0), q.Label(1)) {
+			n.endpoint, n.cluster = q.Label(0), q.Label(1)
+			break
+		}
 		n.port = cluster.PortQuery{Name: cluster.Bare(q.Label(0)), Protocol: cluster.Bare(q.Label(1))}
 	default:
 		if pod || !l.zonal(n, at) {
@@ -99,7 +104,7 @@ func (l *lookup) parseBelow(n *name, pod bool) kind {
 	if pod {
 		return podName
 	}
-	if n.svc = l.k.store.Service(q.Span(at, l.Left-1)); n.svc == nil {
+	if n.svc = l.k.services(l.Zone).Service(q.Span(at, l.Left-1)); n.svc == nil {
 		return unknown
 	}
 	return serviceName
@@ -112,7 +117,7 @@ func (n *name) narrowed() bool {
 
 // zonal reads the labels left of the service, at of them, as a zone-scoped name.
 func (l *lookup) zonal(n *name, at int) bool {
-	if !l.k.zonal || string(l.Query.Label(at-1)) != "_zone" {
+	if !l.k.zonal || l.set || string(l.Query.Label(at-1)) != "_zone" {
 		return false
 	}
 	switch string(l.Query.Label(at - 2)) {

@@ -36,6 +36,7 @@ type options struct {
 	metadata       bool   // pods' labels may be asked for
 	ttl            uint32 // seconds
 	fall           plugin.Zones
+	sets           plugin.Zones // those that are a cluster set's
 	startupTimeout time.Duration
 	origin         cluster.Origin
 }
@@ -48,6 +49,7 @@ func (o *options) needs() cluster.Needs {
 		Zones:     o.zonal,
 		Pods:      o.pods == podsVerified,
 		PodLabels: o.pods == podsVerified && o.metadata,
+		Imports:   len(o.sets) > 0,
 		External:  true, // for k8s_external; without external addresses it costs 31 bytes a service
 	}
 }
@@ -122,9 +124,7 @@ func (k *Kubernetes) decode(d *corefile.Directive, env *plugin.Env) error {
 		corefile.Duration("startup_timeout", "startup_timeout DURATION", &k.startupTimeout, 0, 0),
 		corefile.Func("fallthrough", "fallthrough [ZONE...]", 0, -1, k.decodeFallthrough),
 		corefile.Func("ignore", "ignore empty_service", 0, 1, k.decodeIgnore),
-		corefile.Func("multicluster", "multicluster [ZONE...]", 0, -1, func(o *corefile.Directive) error {
-			return o.Errorf("names of a cluster set (clusterset.local) are not answered; without this line the zones answer names of this cluster")
-		}),
+		corefile.Func("multicluster", "multicluster [ZONE...]", 0, -1, k.decodeClusterSet),
 	)...))
 	k.ttl = uint32(ttl)
 	k.showOnly(names)

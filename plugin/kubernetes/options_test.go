@@ -261,7 +261,7 @@ func TestOptionErrors(t *testing.T) {
 			`Corefile:3: apiserver_max_inflight: "-1" is not a whole number from 0 to 2147483647`,
 		}},
 		{why: "multicluster", corefile: "kubernetes {\n multicluster clusterset.local\n}", want: []string{
-			"Corefile:3: multicluster: names of a cluster set (clusterset.local) are not answered; without this line the zones answer names of this cluster",
+			"Corefile:3: multicluster: clusterset.local. is none of the directive's zones; it has to be one of them",
 		}},
 		{why: "everything at once", corefile: "kubernetes 10.0.0.0/8 {\n ttl x\n pods y\n}", want: []string{
 			"Corefile:2: kubernetes: only reverse zones are given: a zone for the names themselves is wanted too, such as cluster.local",

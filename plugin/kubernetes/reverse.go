@@ -58,7 +58,7 @@ type namedService struct {
 
 // addEndpoints adds the names that an address has in one service.
 func (p *pointers) addEndpoints(svc *cluster.Service, addr cluster.Addr) (any bool) {
-	list := p.k.endpoints(svc)
+	list := p.k.endpoints(svc, false)
 	at := list.At(addr)
 	for i := range at {
 		if !p.namedBefore(list, at[:i], list.Name(&at[i], p.k.podNames)) {

@@ -60,7 +60,7 @@ func (s *selection) count() int {
 
 // takes tells whether the name asks for an endpoint, its ports aside.
 func (s *selection) takes(e *cluster.Endpoint) bool {
-	if s.name.endpoint != nil && !s.isNamed(e, s.name.endpoint) {
+	if s.name.endpoint != nil && !(s.isNamed(e, s.name.endpoint) && (!s.set || s.list.Zone(e) == string(s.name.cluster))) {
 		return false
 	}
 	return len(s.within) == 0 || sameLabels(s.list.Zone(e), s.within)

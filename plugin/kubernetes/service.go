@@ -10,7 +10,7 @@ import (
 // serviceAnswer answers a service's name and all names below it.
 func (l *lookup) serviceAnswer(n *name) (exists bool) {
 	svc := n.svc
-	if l.k.ignoreEmpty && svc.Type == cluster.ClusterIP && len(l.k.endpoints(svc).List) == 0 {
+	if l.k.ignoreEmpty && svc.Type == cluster.ClusterIP && len(l.k.endpoints(svc, l.set).List) == 0 {
 		return false
 	}
 	if svc.Type == cluster.Headless || n.endpoint != nil {
@@ -22,9 +22,9 @@ func (l *lookup) serviceAnswer(n *name) (exists bool) {
 	return l.clusterIPAnswer(svc, n)
 }
 
-// endpoints are those of a service, unless the directive is to know none.
-func (k *Kubernetes) endpoints(svc *cluster.Service) *cluster.Endpoints {
-	if k.noEndpoints {
+// endpoints are those of a service, unless the directive is to know none. Imports have theirs all the same.
+func (k *Kubernetes) endpoints(svc *cluster.Service, imported bool) *cluster.Endpoints {
+	if k.noEndpoints && !imported {
 		return noEndpoints
 	}
 	return svc.Endpoints
@@ -70,7 +70,7 @@ func repeated(before []cluster.Addr, a *cluster.Addr) bool {
 
 // endpointAnswer is for a headless service, for one endpoint of any service, and for zone-scoped names.
 func (l *lookup) endpointAnswer(n *name) (exists bool) {
-	s := selectEndpoints(l, n, l.k.endpoints(n.svc))
+	s := selectEndpoints(l, n, l.k.endpoints(n.svc, l.set))
 	if n.zone.prefer && !s.any() {
 		s.within = nil
 	}

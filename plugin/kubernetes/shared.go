@@ -19,7 +19,9 @@ func (k *Kubernetes) Exposed(namespace []byte) bool { return k.exposed(namespace
 func (k *Kubernetes) Shows(svc *cluster.Service) bool { return k.shows(svc) }
 
 // Endpoints are those of a service, unless "noendpoints" says that there be none.
-func (k *Kubernetes) Endpoints(svc *cluster.Service) *cluster.Endpoints { return k.endpoints(svc) }
+func (k *Kubernetes) Endpoints(svc *cluster.Service) *cluster.Endpoints {
+	return k.endpoints(svc, false)
+}
 
 // PodNames tells whether an endpoint without a hostname goes by its pod's name.
 func (k *Kubernetes) PodNames() bool { return k.podNames }

@@ -68,9 +68,9 @@ func (t *targets) endpointServices(i int, e *cluster.Endpoint, w uint16) {
 // endpointService appends an SRV record to endpoint.service.namespace.svc.ZONE, and returns the place of that name; 0 when
 // it is too long to be one.
 func (t *targets) endpointService(e *cluster.Endpoint, weight, port uint16) wire.Ref {
-	var buf [64]byte
-	label := t.list.AppendLabel(buf[:0], e, t.k.podNames)
-	if len(label)+len(t.name.svc.Key())+len(svcLabel)+len(t.Zone) > wire.MaxName {
+	var buf [endpointLabels]byte
+	label := t.k.appendEndpoint(buf[:0], t.list, e, t.set)
+	if label == nil || len(label)+len(t.name.svc.Key())+len(svcLabel)+len(t.Zone) > wire.MaxName {
 		return 0
 	}
 	target := t.Reply.OpenSRV(wire.QuestionName, t.k.ttl, weight, port)
@@ -97,7 +97,7 @@ func (t *targets) twins(i int) iter.Seq[int] {
 			if j >= i {
 				return
 			}
-			if j >= 0 && t.refs[j] != 0 && t.list.Name(&t.among[j], t.k.podNames) == own && !yield(j) {
+			if j >= 0 && t.refs[j] != 0 && t.alike(i, j) && !yield(j) {
 				return
 			}
 		}
@@ -109,13 +109,18 @@ func (t *targets) twins(i int) iter.Seq[int] {
 func (t *targets) sameAddress(i int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		e := &t.among[i]
-		own := t.list.Name(e, t.k.podNames)
 		for j := i - 1; j >= 0 && t.among[j].Addr == e.Addr; j-- {
-			if t.refs[j] != 0 && t.list.Name(&t.among[j], t.k.podNames) == own && !yield(j) {
+			if t.refs[j] != 0 && t.alike(i, j) && !yield(j) {
 				return
 			}
 		}
 	}
+}
+
+// alike tells whether endpoints i and j go by the same name, or by none, in the same cluster.
+func (t *targets) alike(i, j int) bool {
+	a, b := &t.among[i], &t.among[j]
+	return t.list.Name(a, t.k.podNames) == t.list.Name(b, t.k.podNames) && (!t.set || t.list.Zone(a) == t.list.Zone(b))
 }
 
 // twinHas tells whether a twin of endpoint i has the port number too.

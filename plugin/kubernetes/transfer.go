@@ -21,12 +21,12 @@ func (k *Kubernetes) Contents(zone wire.Name) (c plugin.Contents, ok bool, err e
 	if !k.store.Synced() { // a part of the zone would make the others' servers forget the rest
 		return c, true, errors.New("the zone is not complete: " + k.Ready().Error())
 	}
-	services := k.store.Sorted(func(svc *cluster.Service) bool { return k.exposed([]byte(svc.NamespaceLabel())) })
+	services := k.services(zone).Sorted(func(svc *cluster.Service) bool { return k.exposed([]byte(svc.NamespaceLabel())) })
 	var soa wire.SOA
-	k.soa(&soa)
+	k.soa(&soa, zone)
 	c.SOA = plugin.SOARecord(zone, &soa)
 	c.Records = func(yield func(dns.RR) bool) {
-		l := listing{Listing: plugin.Listing{Zone: zone, TTL: k.ttl, Yield: yield}, k: k}
+		l := listing{Listing: plugin.Listing{Zone: zone, TTL: k.ttl, Yield: yield}, k: k, set: k.isSet(zone)}
 		l.nameServers()
 		for _, svc := range services {
 			if l.Ended {
@@ -41,7 +41,8 @@ func (k *Kubernetes) Contents(zone wire.Name) (c plugin.Contents, ok bool, err e
 // listing writes out the records of a zone.
 type listing struct {
 	plugin.Listing
-	k *Kubernetes
+	k   *Kubernetes
+	set bool // the zone is a cluster set's
 }
 
 // nameServers lists the NS records, each target once, and behind them the addresses. Those have a TTL of 0: nobody is to
@@ -95,7 +96,7 @@ func (l *listing) service(svc *cluster.Service) {
 // endpoints lists those of a headless service: the address under the service's name and under the endpoint's own, and a
 // record for each of its named ports.
 func (l *listing) endpoints(svc *cluster.Service, name string) {
-	list := l.k.endpoints(svc)
+	list := l.k.endpoints(svc, l.set)
 	if len(list.List) == 0 {
 		return
 	}
@@ -105,9 +106,10 @@ func (l *listing) endpoints(svc *cluster.Service, name string) {
 		if i == 0 || list.List[i-1].Addr != e.Addr { // sorted by address
 			l.Address(name, e.Addr.Bytes(), l.TTL)
 		}
-		var buf [64]byte
-		own := l.Name(string(list.AppendLabel(buf[:0], e, l.k.podNames)) + svc.Key() + svcLabel)
-		if own == "" {
+		var buf [endpointLabels]byte
+		labels := l.k.appendEndpoint(buf[:0], list, e, l.set)
+		own := l.Name(string(labels) + svc.Key() + svcLabel)
+		if labels == nil || own == "" {
 			continue
 		}
 		l.Address(own, e.Addr.Bytes(), l.TTL)

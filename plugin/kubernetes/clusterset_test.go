@@ -1,0 +1,101 @@
+package kubernetes
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nameplane/nameplane/cluster"
+)
+
+const setCorefile = "kubernetes cluster.local clusterset.local in-addr.arpa {\n multicluster clusterset.local\n pods insecure\n zonal\n}"
+
+// imported puts an imported service as clusterIP and headless do for one of the cluster.
+func (s *script) imported(name string, kind cluster.ServiceType, ips string, ports ...string) {
+	spec := cluster.ServiceSpec{Type: kind, ClusterIPs: s.addrs(ips), Ports: s.ports(ports)}
+	spec.Name, spec.Namespace, _ = strings.Cut(name, ".")
+	s.w.PutImport(&spec)
+}
+
+// importedSlice puts one with the endpoints of a cluster.
+func (s *script) importedSlice(name, from, ports string, endpoints ...string) {
+	spec := cluster.SliceSpec{Name: name + "-" + from, Cluster: from, Ports: s.ports(strings.Fields(ports))}
+	spec.Import, spec.Namespace, _ = strings.Cut(name, ".")
+	for _, text := range endpoints {
+		addr, host, _ := strings.Cut(text, "=")
+		spec.Endpoints = append(spec.Endpoints, cluster.EndpointSpec{Addr: s.addr(addr), Name: host, Zone: "z"})
+	}
+	s.w.PutSlice(&spec)
+}
+
+func fillSet(s *script) {
+	s.namespaces("n", "empty")
+	s.clusterIP("local.n", "10.96.0.1", "http/tcp/80")
+	s.imported("web.n", cluster.ClusterIP, "10.112.0.1 fd00::1", "http/tcp/80", "dns/udp/53")
+	s.imported("db.n", cluster.Headless, "")
+	s.importedSlice("db.n", "East", "pg/tcp/5432", "10.1.0.1=db-0", "10.1.0.2")
+	s.importedSlice("db.n", "west", "pg/tcp/5432", "10.2.0.1=db-0", "10.1.0.2")
+	s.imported("odd.n", cluster.Headless, "")
+	s.importedSlice("odd.n", "", "pg/tcp/5432", "10.3.0.1=one")
+	s.importedSlice("odd.n", "a.b", "pg/tcp/5432", "10.3.0.2=two")
+	s.imported("web.hidden", cluster.ClusterIP, "10.112.0.9", "http/tcp/80")
+}
+
+// Names of a cluster set: the multi-cluster services DNS specification (KEP-1645, "DNS").
+func TestClusterSet(t *testing.T) {
+	b := newBed(t, setCorefile, fillSet)
+	b.check(t, []row{
+		{why: "a service by its addresses", ask: "web.n.svc.clusterset.local. A", want: []string{"@ 5 A 10.112.0.1"}},
+		{why: "in the other family", ask: "web.n.svc.clusterset.local. AAAA", want: []string{"@ 5 AAAA fd00::1"}},
+		{why: "its ports", ask: "_dns._udp.web.n.svc.clusterset.local. SRV", want: []string{
+			"@ 5 SRV 0 50 53 web.n.svc.clusterset.local.", "+ web.n.svc.clusterset.local. 5 A 10.112.0.1", "+ web.n.svc.clusterset.local. 5 AAAA fd00::1"}},
+		{why: "endpoints of all clusters", ask: "db.n.svc.clusterset.local. A", want: []string{"@ 5 A 10.1.0.1", "@ 5 A 10.1.0.2", "@ 5 A 10.2.0.1"}},
+		{why: "an endpoint of one cluster", ask: "db-0.west.db.n.svc.clusterset.local. A", want: []string{"@ 5 A 10.2.0.1"}},
+		{why: "in capitals", ask: "DB-0.EAST.db.n.svc.clusterset.local. A", want: []string{"@ 5 A 10.1.0.1"}},
+		{why: "an endpoint by its address", ask: "10-1-0-2.west.db.n.svc.clusterset.local. A", want: []string{"@ 5 A 10.1.0.2"}},
+		{why: "an endpoint without a cluster", ask: "db-0.db.n.svc.clusterset.local. A", want: []string{"NXDOMAIN"}},
+		{why: "of another cluster", ask: "db-0.north.db.n.svc.clusterset.local. A", want: []string{"NXDOMAIN"}},
+		{why: "targets with their clusters", ask: "_pg._tcp.db.n.svc.clusterset.local. SRV", want: []string{
+			"@ 5 SRV 0 25 5432 10-1-0-2.east.db.n.svc.clusterset.local.", "@ 5 SRV 0 25 5432 10-1-0-2.west.db.n.svc.clusterset.local.",
+			"@ 5 SRV 0 25 5432 db-0.east.db.n.svc.clusterset.local.", "@ 5 SRV 0 25 5432 db-0.west.db.n.svc.clusterset.local.",
+			"+ 10-1-0-2.east.db.n.svc.clusterset.local. 5 A 10.1.0.2", "+ 10-1-0-2.west.db.n.svc.clusterset.local. 5 A 10.1.0.2",
+			"+ db-0.east.db.n.svc.clusterset.local. 5 A 10.1.0.1", "+ db-0.west.db.n.svc.clusterset.local. 5 A 10.2.0.1"}},
+		{why: "clusters without a label of theirs have no targets", ask: "odd.n.svc.clusterset.local. SRV", want: []string{"NODATA"}},
+		{why: "but addresses", ask: "odd.n.svc.clusterset.local. A", want: []string{"@ 5 A 10.3.0.1", "@ 5 A 10.3.0.2"}},
+		{why: "a port needs an underscore there", ask: "pg.tcp.db.n.svc.clusterset.local. A", want: []string{"NXDOMAIN"}},
+		{why: "zonal names are not for cluster sets", ask: "z.pin._zone.db.n.svc.clusterset.local. A", want: []string{"NXDOMAIN"}},
+		{why: "a service that is not shared", ask: "local.n.svc.clusterset.local. A", want: []string{"NXDOMAIN"}},
+		{why: "a shared one is none of this cluster", ask: "db.n.svc.cluster.local. TXT", want: []string{"NXDOMAIN"}},
+		{why: "a namespace that this cluster has not", ask: "web.hidden.svc.clusterset.local. A", want: []string{"NXDOMAIN"}},
+		{why: "a namespace", ask: "empty.svc.clusterset.local. A", want: []string{"NODATA"}},
+		{why: "a pod", ask: "10-1-2-3.n.pod.clusterset.local. A", want: []string{"@ 5 A 10.1.2.3"}},
+		{why: "the version", ask: "dns-version.clusterset.local. TXT", want: []string{"@ 28800 TXT \"1.1.0\""}},
+		{why: "no reverse name", ask: "1.0.112.10.in-addr.arpa. PTR", want: []string{"NXDOMAIN"}},
+	})
+}
+
+func TestClusterSetNeeds(t *testing.T) {
+	tests := []struct {
+		corefile string
+		want     bool
+	}{
+		{corefile: "kubernetes cluster.local clusterset.local {\n multicluster clusterset.local\n}", want: true},
+		{corefile: "kubernetes set.local a.set.local {\n multicluster set.local\n}", want: true},
+		{corefile: "kubernetes cluster.local {\n multicluster\n}"},
+		{corefile: "kubernetes cluster.local"},
+	}
+	for _, test := range tests {
+		b := newUnsynced(t, test.corefile)
+		if have := b.needs().Imports; have != test.want {
+			t.Errorf("%s: imports are needed: %v, want %v", test.corefile, have, test.want)
+		}
+	}
+}
+
+// A part of a cluster set's zone is one, too, as in CoreDNS.
+func TestClusterSetBelow(t *testing.T) {
+	b := newBed(t, "kubernetes set.local a.set.local {\n multicluster set.local\n noendpoints\n}", fillSet)
+	b.check(t, []row{
+		{why: "in the zone below", ask: "web.n.svc.a.set.local. A", want: []string{"@ 5 A 10.112.0.1"}},
+		{why: "noendpoints is about this cluster's", ask: "db-0.east.db.n.svc.set.local. A", want: []string{"@ 5 A 10.1.0.1"}},
+	})
+}
