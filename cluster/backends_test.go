@@ -142,9 +142,10 @@ func TestBackendChanges(t *testing.T) {
 	s, w := NewStore()
 	second := int64(1000)
 	w.SetClock(func() time.Time { return time.Unix(second, 0) })
-	heard := 0
+	heard, forwardingOnly := 0, false
 	w.Watch(func(c Change) {
-		if heard++; c.Service == nil && c.Kind != KindNode {
+		heard, forwardingOnly = heard+1, c.ForwardingOnly || c.Kind == KindNode
+		if c.Service == nil && c.Kind != KindNode {
 			t.Errorf("a change of %s without its service", c.Kind)
 		}
 	})
@@ -202,6 +203,9 @@ func TestBackendChanges(t *testing.T) {
 		step.do()
 		if heard != wantHeard || s.Serial() != wantSerial {
 			t.Errorf("step %d: %d changes heard, want %d; serial %d, want %d", i, heard, wantHeard, s.Serial(), wantSerial)
+		}
+		if step.change && forwardingOnly == step.name {
+			t.Errorf("step %d: the change concerns virtual IPs only: %v", i, forwardingOnly)
 		}
 		if after := service(t, s, "a"); before != nil && !step.name && after.Endpoints != before.Endpoints {
 			t.Errorf("step %d: the endpoints are others", i)

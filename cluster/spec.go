@@ -210,4 +210,6 @@ type Change struct {
 	Kind    Kind
 	Service *Service  // the record after the change, for services and endpoint slices
 	Trigger time.Time // SliceSpec.Trigger
+	// ForwardingOnly tells that names are as they were: the change is for who forwards virtual IPs.
+	ForwardingOnly bool
 }

@@ -359,7 +359,7 @@ func (w *Writer) swap(state *serviceState, next *Service, change Change) {
 		s.addresses.remove(addr, next.id)
 	}
 	s.touchService(w.now(), old, next)
-	change.Service = next
+	change.Service, change.ForwardingOnly = next, sameAddresses(old, next) && sameService(old, next)
 	w.notify(change)
 	if next.Type == Absent && len(state.parts) == 0 {
 		w.forget(state)

@@ -78,28 +78,31 @@ func backend(spec *cluster.EndpointSpec, e *discovery.Endpoint) {
 	}
 }
 
+// node reads a node: its zone is its pods', all else matters only of this process's own.
 func (r *reader) node(in *corev1.Node) {
-	var internal, external []cluster.Addr
-	for i, a := range in.Status.Addresses {
+	n := &cluster.Node{Name: in.Name, Zone: in.Labels[corev1.LabelTopologyZone], Leaving: in.DeletionTimestamp != nil}
+	if in.Name == r.needs.Node {
+		n.Addrs = r.nodeAddrs(in.Status.Addresses)
+	}
+	for _, t := range in.Spec.Taints {
+		n.Leaving = n.Leaving || t.Key == cluster.TaintLeaving
+	}
+	r.out.nodes = append(r.out.nodes, &node{object{at: r.place(), name: in.Name}, n})
+}
+
+func (r *reader) nodeAddrs(list []corev1.NodeAddress) []cluster.Addr {
+	byType := map[corev1.NodeAddressType][]cluster.Addr{}
+	for i, a := range list {
 		if a.Type != corev1.NodeInternalIP && a.Type != corev1.NodeExternalIP {
 			continue
 		}
 		addr, err := netip.ParseAddr(a.Address)
-		switch {
-		case err != nil:
+		if err != nil {
 			path := []any{"status", "addresses", i, "address"}
 			r.problem(path, "%s %q: not an IP address; it is left out", join(path), a.Address)
-		case a.Type == corev1.NodeInternalIP:
-			internal = append(internal, cluster.AddrFrom(addr))
-		default:
-			external = append(external, cluster.AddrFrom(addr))
+			continue
 		}
+		byType[a.Type] = append(byType[a.Type], cluster.AddrFrom(addr))
 	}
-	leaving := in.DeletionTimestamp != nil
-	for _, t := range in.Spec.Taints {
-		leaving = leaving || t.Key == cluster.TaintLeaving
-	}
-	r.out.nodes = append(r.out.nodes, &node{object{at: r.place(), name: in.Name}, &cluster.Node{
-		Name: in.Name, Zone: in.Labels[corev1.LabelTopologyZone], Addrs: cluster.PickNodeAddrs(internal, external), Leaving: leaving,
-	}})
+	return cluster.PickNodeAddrs(byType[corev1.NodeInternalIP], byType[corev1.NodeExternalIP])
 }

@@ -49,7 +49,7 @@ func newMetrics(registry *prometheus.Registry, now func() time.Time) (*metrics, 
 
 // observe records how long an endpoint change took to get here; slices that no controller made don't tell when it was.
 func (m *metrics) observe(c cluster.Change) {
-	if c.Kind != cluster.KindEndpointSlice || c.Trigger.IsZero() {
+	if c.Kind != cluster.KindEndpointSlice || c.ForwardingOnly || c.Trigger.IsZero() {
 		return
 	}
 	kind := "cluster_ip"

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/test/block"
 )
 
@@ -67,6 +68,12 @@ func TestProgrammingDuration(t *testing.T) {
 		if got := metric(t, b, name, "cluster_ip"); got != step.virtual {
 			t.Errorf("%s: cluster_ip is %q, want %q", step.why, got, step.virtual)
 		}
+	}
+	spec := cluster.SliceSpec{Namespace: "shop", Name: "db-2", Service: "db", Backends: true, Trigger: changed(time.Second)}
+	spec.Endpoints = []cluster.EndpointSpec{{Addr: (&script{t: t}).addr("10.244.0.6"), Unready: true}}
+	b.w.PutSlice(&spec)
+	if got := metric(t, b, name, "headless_with_selector"); got != "2 2.5" {
+		t.Errorf("an endpoint that is not ready: headless is %q, want %q", got, "2 2.5")
 	}
 }
 
