@@ -80,13 +80,13 @@ func (l *lab) nameServer(t *testing.T, s *subject) {
     }
 }
 . {
-    template ANY ANY {
-        rcode NXDOMAIN
-    }
     template IN A example.com {
         match "^my[.]database[.]example[.]com[.]$"
         answer "{{ .Name }} 60 IN A 203.0.113.5"
         fallthrough
+    }
+    template ANY ANY {
+        rcode NXDOMAIN
     }
 }
 `, s.folder)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/nameplane/nameplane/test/peer"
 )
 
@@ -85,8 +87,8 @@ func TestNFTablesLifecycle(t *testing.T) {
 	if _, err := s.command(t, "cleanup"); err != nil {
 		t.Fatal(err)
 	}
-	if after := w.snapshot(t); after != before {
-		t.Errorf("before:\n%s\nafter cleanup:\n%s", before, after)
+	if left := cmp.Diff(before, w.snapshot(t)); left != "" {
+		t.Errorf("what cleanup leaves is not what was there before (-before +after):\n%s", left)
 	}
 }
 
@@ -208,8 +210,8 @@ func reload(t *testing.T, e *exam, s *subject) {
 	if err := wait().evenly("a", "b"); err != nil {
 		t.Error(err)
 	}
-	if after := e.ruleset(t); after != before {
-		t.Errorf("before:\n%s\nafter a reload:\n%s", before, after)
+	if diff := cmp.Diff(before, e.ruleset(t)); diff != "" {
+		t.Errorf("the rules are not those of before (-before +after):\n%s", diff)
 	}
 	service.to(e.up(e.c)...).publish(t)
 	e.soon(t, func() error { return e.client.ask(t, "tcp", service.vip(0), short).only("c") })
