@@ -85,6 +85,11 @@ func (l *lab) nameServer(t *testing.T, s *subject) {
         answer "{{ .Name }} 60 IN A 203.0.113.5"
         fallthrough
     }
+    template ANY ANY example.com {
+        match "^my[.]database[.]example[.]com[.]$"
+        rcode NOERROR
+        fallthrough
+    }
     template ANY ANY {
         rcode NXDOMAIN
     }
