@@ -69,8 +69,9 @@ func TestNFTablesLifecycle(t *testing.T) {
 		}
 	})
 	before := w.snapshot(t)
-	s := newSubject(t, w, options{mode: nftables}).start(t)
+	s := newSubject(t, w, options{mode: nftables})
 	e := newExam(w, nftables, s.folder)
+	begunBefore(t, e, s)
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, *exam, *subject)
@@ -83,6 +84,52 @@ func TestNFTablesLifecycle(t *testing.T) {
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, e, s) })
 	}
+	s.kill(t)
+	if _, err := s.command(t, "cleanup"); err != nil {
+		t.Fatal(err)
+	}
+	if left := cmp.Diff(before, w.snapshot(t)); left != "" {
+		t.Errorf("what cleanup leaves is not what was there before (-before +after):\n%s", left)
+	}
+}
+
+// begunBefore: a client has been asking from one port since before the program ran. For the kernel that is a flow to an
+// address like any other, and its rules are asked no more.
+func begunBefore(t *testing.T, e *exam, s *subject) {
+	service := e.service(udp(53, 8080)).to(e.up(e.a)...).publish(t)
+	if err := e.flow(t, service).nobody(); err != nil {
+		t.Fatal(err)
+	}
+	s.start(t)
+	e.soon(t, func() error { return e.flow(t, service).only("a") })
+}
+
+// TestRelayLifecycle: what sockets need of the machine goes with them, or is cleaned up.
+func TestRelayLifecycle(t *testing.T) {
+	peer.E2E(t)
+	w := theWorld(t)
+	before := w.snapshot(t)
+	s := newSubject(t, w, options{mode: relay}).start(t)
+	e := newExam(w, relay, s.folder)
+	service := e.service(tcp(80, 8080)).to(e.up(e.a, e.b)...).publish(t)
+	six := e.in(v6)
+	service6 := six.service(tcp(80, 8080)).to(six.up(e.a, e.b)...).publish(t)
+	served := func() error {
+		return first(e.client.ask(t, "tcp", service.vip(0), short).one(), e.client.ask(t, "tcp", service6.vip(0), short).one())
+	}
+	e.soon(t, served)
+	if err := s.process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-s.process.Done()
+	if left := cmp.Diff(before, w.snapshot(t)); left != "" {
+		t.Errorf("what a stop leaves is not what was there before (-before +after):\n%s", left)
+	}
+	s.start(t)
+	e.soon(t, served)
+	s.kill(t)
+	s.start(t) // on what a crash has left
+	e.soon(t, served)
 	s.kill(t)
 	if _, err := s.command(t, "cleanup"); err != nil {
 		t.Fatal(err)
