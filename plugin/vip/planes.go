@@ -2,9 +2,10 @@ package vip
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/nameplane/nameplane/plugin"
+	"github.com/nameplane/nameplane/plugin/vip/nftables"
 	"github.com/nameplane/nameplane/plugin/vip/plan"
 	"github.com/nameplane/nameplane/plugin/vip/relay"
 )
@@ -22,7 +23,7 @@ func openPlane(o *options, env *plugin.Env) (Plane, error) {
 	case modeRelay:
 		return relay.New(relay.Options{Log: env.Log, Now: env.Now}), nil
 	}
-	return nil, fmt.Errorf("mode %s is not built yet; \"mode plan\" shows what would be forwarded", o.mode)
+	return nftables.Open(context.Background(), env.Log)
 }
 
 // planned is the plane of the mode plan: it forwards nothing. What would be is in the metrics, and in "nameplane vip plan".
@@ -46,5 +47,7 @@ func (planned) Close() error { return nil }
 // Cleanup removes what planes leave in the kernel when they stop, and names it. It is nobody else's, and needs neither a
 // Corefile nor a cluster. After an error the rest is removed all the same.
 func Cleanup(ctx context.Context) (removed []string, err error) {
-	return relay.Cleanup(ctx)
+	removed, err = nftables.Cleanup(ctx)
+	routes, relayErr := relay.Cleanup(ctx)
+	return append(removed, routes...), errors.Join(err, relayErr)
 }

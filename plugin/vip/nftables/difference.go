@@ -12,10 +12,11 @@ import (
 	"github.com/nameplane/nameplane/plugin/vip/plan"
 )
 
-// differ turns what was and what is wanted into a change.
+// differ turns what was and what is wanted into a change, and into what is to be removed after it.
 type differ struct {
 	was    map[string]map[string]string // set: key: value
 	change *change
+	later  []element
 }
 
 // had notes an element that was.
@@ -41,11 +42,16 @@ func (d *differ) want(e element) {
 	delete(set, e.key)
 }
 
-// rest removes what was and is not wanted.
+// rest removes what was and is not wanted: first what leads packets to something else, and later that. A packet that is
+// underway when the kernel takes a change may have met the verdict of before, and needs its slot of before.
 func (d *differ) rest() {
 	for _, set := range slices.Sorted(maps.Keys(d.was)) {
+		list := &d.change.remove
+		if isSecond(set) {
+			list = &d.later
+		}
 		for _, key := range slices.Sorted(maps.Keys(d.was[set])) {
-			d.change.remove = append(d.change.remove, element{set, key, d.was[set][key]})
+			*list = append(*list, element{set, key, d.was[set][key]})
 		}
 	}
 }

@@ -32,6 +32,21 @@ const (
 	drop        = "drop"
 )
 
+// isSecond tells whether packets meet a set only after another one has let them come so far.
+func isSecond(set string) bool {
+	if set == setSources || set == setHairpin {
+		return true
+	}
+	for _, p := range protocols() {
+		for _, v := range views() {
+			if set == v.endpoints+p.String() || set == masqMap(v.nodePort, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // view is one of the parallel sets of maps: who is led by it, and how what they dial is written.
 type view struct {
 	verdicts  string // map of what was dialled to a verdict

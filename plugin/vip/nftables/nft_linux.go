@@ -14,7 +14,7 @@ func openNFT(f family, name string) (*nft, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := newNFT(f, i)
+	n := newNFT(f, name, i)
 	n.rules = func(context.Context) (map[string]int, error) { return countRules(f, name) }
 	return n, nil
 }
@@ -23,15 +23,19 @@ func openNFT(f family, name string) (*nft, error) {
 type nft struct {
 	knftables.Interface
 	family family
+	name   string
 	layout layout
 	rules  func(context.Context) (map[string]int, error)
 }
 
-func newNFT(f family, i knftables.Interface) *nft {
-	n := &nft{Interface: i, family: f, layout: newLayout(f)}
+func newNFT(f family, name string, i knftables.Interface) *nft {
+	n := &nft{Interface: i, family: f, name: name, layout: newLayout(f)}
 	n.rules = n.listRules
 	return n
 }
+
+// String is the table as nft names it.
+func (n *nft) String() string { return "table " + n.family.name + " " + n.name }
 
 // Twin opens the table that serves while ours is replaced.
 func (n *nft) Twin() (ruleset, error) { return openNFT(n.family, tableName+"-twin") }

@@ -93,15 +93,33 @@ func (p *Plane) Run(ctx context.Context) error { return p.flows.run(ctx) }
 // Close leaves the rules: traffic goes on.
 func (p *Plane) Close() error { return nil }
 
-// Cleanup deletes our tables, and nothing else. It needs no plane, and no API server.
-func Cleanup(ctx context.Context) error {
+// Cleanup deletes our tables, and names those that there were; nothing else is touched. It needs no plane.
+func Cleanup(ctx context.Context) (removed []string, err error) {
 	var problems []error
 	for _, f := range families() {
 		rules, err := openRules(f)
-		if err == nil {
-			err = errors.Join(newTable(f, rules).dropTwin(ctx), rules.Delete(ctx))
+		if err != nil {
+			problems = append(problems, fmt.Errorf("to delete table %v %s: %w", f.name, tableName, err))
+			continue
 		}
+		twin, err := rules.Twin()
 		problems = append(problems, err)
+		for _, r := range []ruleset{rules, twin} {
+			name, err := discard(ctx, r)
+			problems = append(problems, err)
+			if name != "" {
+				removed = append(removed, name)
+			}
+		}
 	}
-	return errors.Join(problems...)
+	return removed, errors.Join(problems...)
+}
+
+// discard deletes a table, and names it; nothing when there was none.
+func discard(ctx context.Context, r ruleset) (name string, err error) {
+	names, err := r.Contents(ctx)
+	if err != nil || len(names.chains)+len(names.sets) == 0 {
+		return "", err
+	}
+	return r.String(), r.Delete(ctx)
 }

@@ -46,6 +46,7 @@ type contents struct{ chains, sets map[string]bool }
 
 // ruleset is one table in the kernel. Its only implementation runs nft; one that speaks netlink would fit as well.
 type ruleset interface {
+	fmt.Stringer // "table ip nameplane"
 	// Contents are the names of the table's parts; none where there is no table.
 	Contents(ctx context.Context) (contents, error)
 	// Rules are how many rules each chain has.

@@ -22,6 +22,7 @@ type table struct {
 	shares   map[shared]int  // how many frontends need a shared element
 	made     map[string]bool // chains beside the layout's
 	stale    map[string]bool // those of affinity among them that nothing goes to any more
+	later    []element       // to be removed, as nothing leads to them any more
 }
 
 func newTable(f family, rules ruleset) *table {
@@ -56,6 +57,7 @@ func (t *table) adopt(ctx context.Context, policy *plan.Policy, all []*plan.Serv
 		d.want(x.element())
 	}
 	d.rest()
+	t.later = d.later
 	if now.fresh && now.exists {
 		return t.replace(ctx, now, c)
 	}
@@ -116,7 +118,8 @@ func (t *table) apply(ctx context.Context, changed []*plan.Service) error {
 	for _, p := range changed {
 		last[id(p)] = p
 	}
-	c := &change{}
+	c := &change{remove: t.later}
+	t.later = nil
 	d := differ{was: map[string]map[string]string{}, change: c}
 	shares := map[shared]int{}
 	for id := range last {
@@ -137,6 +140,7 @@ func (t *table) apply(ctx context.Context, changed []*plan.Service) error {
 		t.need(s, c)
 	}
 	d.rest()
+	t.later = append(t.later, d.later...)
 	t.share(shares, c)
 	return t.run(ctx, "change", c)
 }
@@ -149,6 +153,8 @@ func (t *table) share(shares map[shared]int, c *change) {
 		switch {
 		case had == 0 && has > 0:
 			c.add = append(c.add, x.element())
+		case had > 0 && has == 0 && isSecond(x.set):
+			t.later = append(t.later, x.element())
 		case had > 0 && has == 0:
 			c.remove = append(c.remove, x.element())
 		}
@@ -190,27 +196,24 @@ func (t *table) forget(s sticky) {
 	}
 }
 
-// run makes a change, and then takes away what it has left without use. That is another transaction, as kernels differ in when
-// they take a chain for unused; what does not work now is tried again with the next change.
+// run makes a change, and then takes away what it has left without use. That is another transaction: packets that are underway
+// use it still, and kernels differ in when they take a chain for unused. What does not work is tried again with the next
+// change.
 func (t *table) run(ctx context.Context, what string, c *change) error {
 	if !c.empty() {
 		if err := t.rules.Run(ctx, c); err != nil {
 			return t.failed(what, err)
 		}
 	}
-	if len(t.stale) == 0 {
+	unused := &change{remove: t.later, retire: slices.Sorted(maps.Keys(t.stale))}
+	if unused.empty() || t.rules.Run(ctx, unused) != nil {
 		return nil
 	}
-	retire := &change{}
-	for _, name := range slices.Sorted(maps.Keys(t.stale)) {
-		retire.retire = append(retire.retire, name)
+	for name := range t.stale {
+		delete(t.made, name)
 	}
-	if t.rules.Run(ctx, retire) == nil {
-		for name := range t.stale {
-			delete(t.made, name)
-		}
-		clear(t.stale)
-	}
+	clear(t.stale)
+	t.later = nil
 	return nil
 }
 
@@ -259,7 +262,7 @@ func (t *table) refuse(list []*plan.Service) error {
 }
 
 func (t *table) failed(what string, err error) error {
-	return fmt.Errorf("to %s table %v %s: %w", what, t.family.name, tableName, err)
+	return fmt.Errorf("to %s %v: %w", what, t.rules, err)
 }
 
 // policy emits the elements that are the operator's decisions.
