@@ -89,6 +89,7 @@ func (p *pods) cast() {
 			delete(p.stages, at)
 		}
 	}
+	var problems []error
 	for at, name := range wanted {
 		if p.stages[at] != nil || p.failed[at] {
 			continue
@@ -96,10 +97,13 @@ func (p *pods) cast() {
 		stage, err := play(name, at)
 		if err != nil {
 			p.failed[at] = true
-			p.log.Info("a pod is not played", "pod", name, "error", err)
+			problems = append(problems, err)
 			continue
 		}
 		p.stages[at] = stage
+	}
+	if len(problems) > 0 {
+		p.log.Info("not all pods are played; below port 1024 that takes privileges", "not", len(problems), "first", problems[0])
 	}
 }
 
