@@ -137,9 +137,13 @@ func (i *instance) sync() { i.lease.Writer.Expect("test") }
 
 // web puts the service default/NAME of ours at 10.96.0.N:80, with these backends.
 func (i *instance) web(name string, n byte, backends ...string) {
+	i.webAt(name, netip.AddrFrom4([4]byte{10, 96, 0, n}), backends...)
+}
+
+func (i *instance) webAt(name string, vip netip.Addr, backends ...string) {
 	i.lease.Writer.PutService(&cluster.ServiceSpec{
 		Namespace: "default", Name: name, Type: cluster.ClusterIP,
-		ClusterIPs: []cluster.Addr{cluster.AddrFrom(netip.AddrFrom4([4]byte{10, 96, 0, n}))},
+		ClusterIPs: []cluster.Addr{cluster.AddrFrom(vip)},
 		Ports:      []cluster.Port{{Name: "http", Number: 80}},
 		Forwarding: &cluster.Forwarding{ProxyName: "nameplane"},
 	})

@@ -88,7 +88,7 @@ func (s *State) SetPolicy(policy *Policy) (changed []*Service) {
 
 // SetNode plans all services anew when something that counts for them changed of the node; nil when it is not known.
 func (s *State) SetNode(node *cluster.Node) (changed []*Service) {
-	if old := s.view.node; old != nil && node != nil && old.Name == node.Name && old.Zone == node.Zone && slices.Equal(old.Addrs, node.Addrs) {
+	if old := s.view.node; old == node || old != nil && node != nil && old.Name == node.Name && old.Zone == node.Zone && slices.Equal(old.Addrs, node.Addrs) {
 		s.view.node = node
 		return nil
 	}
