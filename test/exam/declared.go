@@ -25,6 +25,9 @@ type difference struct {
 // whole condition holds, or "" when none does. The others of the table cannot show in a reply to a single question under
 // these Corefiles, and D14 is none any more: since CoreDNS 1.15 a verified pod goes by all its addresses.
 func declared(d *difference) string {
+	if d.saysWhy() {
+		return "D18"
+	}
 	if len(d.question.Question) != 1 || d.corefile.relayed {
 		return d.inCache()
 	}
