@@ -68,16 +68,19 @@ func Options(o *cluster.Origin, dir string, log *slog.Logger) []corefile.Option 
 	}
 }
 
-// CIDRs are address blocks; example is one that would be right.
+// CIDRs are address blocks, as words of their own or with commas between them, which is how Kubernetes' flags write those of
+// two families, and one variable of the environment can hold. example is one that would be right.
 func CIDRs(line *corefile.Directive, args []corefile.Token, example string) (list []netip.Prefix, err error) {
 	var problems corefile.Errors
 	for _, arg := range args {
-		cidr, err := netip.ParsePrefix(arg.Text)
-		if err != nil {
-			problems.Join(arg.Errorf("%s: %q is not an address block such as %s", line.Name, arg.Text, example))
-			continue
+		for text := range strings.SplitSeq(arg.Text, ",") {
+			cidr, err := netip.ParsePrefix(text)
+			if err != nil {
+				problems.Join(arg.Errorf("%s: %q is not an address block such as %s", line.Name, text, example))
+				continue
+			}
+			list = append(list, cidr.Masked())
 		}
-		list = append(list, cidr.Masked())
 	}
 	return list, problems.Err()
 }

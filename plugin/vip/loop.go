@@ -72,7 +72,6 @@ func newLoop(plane Plane, first order) *loop {
 		unwatch: func() {}, ledger: newLedger(), health: new(health), broken: make(chan struct{}, 1),
 	}
 	l.balancers = newBalancers(l.healthy)
-	l.queue.owe()
 	return l
 }
 

@@ -26,8 +26,11 @@ func TestNothingBeforeSynced(t *testing.T) {
 		v := w.begin(plainCorefile)
 		v.lease.Writer.Expect("test", cluster.KindService, cluster.KindEndpointSlice)
 		v.web("a", 1, "10.1.0.1")
-		wait(time.Minute)
+		wait(2 * overdue)
 		wants(t, "before", w.planes[0].taken(), "")
+		if !w.forwarder.current().healthy() {
+			t.Error("unhealthy while it waits for the API server: a restart would not bring that back")
+		}
 		if err := v.Ready(); err == nil || err.Error() != "test: waiting for the list of services, endpointslices" {
 			t.Errorf("Ready says %v", err)
 		}

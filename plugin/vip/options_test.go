@@ -50,6 +50,9 @@ func TestOptions(t *testing.T) {
 			o.policy.PodCIDRs = prefixes("10.244.0.0/16")
 			o.origin.ServiceCIDRs = o.policy.ServiceCIDRs
 		})},
+		{name: "networks in one word", body: "pod_cidr 10.244.0.0/16,fd00:10:244::/56", want: plain(func(o *options) {
+			o.policy.PodCIDRs = prefixes("10.244.0.0/16 fd00:10:244::/56")
+		})},
 		{name: "loopback", body: "service_cidr 127.96.0.0/16", want: plain(func(o *options) {
 			o.policy.ServiceCIDRs = prefixes("127.96.0.0/16")
 			o.policy.Loopback = o.policy.ServiceCIDRs[0]
@@ -112,8 +115,9 @@ func TestOptionErrors(t *testing.T) {
 		{name: "two nodes", text: ". {\n vip {\n  mode plan\n  node a b\n }\n}", want: `Corefile:4: node: wants at most 1 argument, but has 2; write "node NAME"`},
 		{name: "services", text: ". {\n vip {\n  mode plan\n  services al\n }\n}", want: `Corefile:4: services: "al" is neither all nor proxy-name=NAME; did you mean "all"?`},
 		{name: "no proxy name", text: ". {\n vip {\n  mode plan\n  services proxy-name=\n }\n}", want: `Corefile:4: services: "proxy-name=" is neither all nor proxy-name=NAME; did you mean "proxy-name="?`},
-		{name: "networks", text: ". {\n vip {\n  mode plan\n  service_cidr 10.96.0.0\n  pod_cidr 10.244.0.0/33\n }\n}", want: `Corefile:4: service_cidr: "10.96.0.0" is not an address block such as 10.96.0.0/12` + "\n" +
-			`Corefile:5: pod_cidr: "10.244.0.0/33" is not an address block such as 10.244.0.0/16`},
+		{name: "networks", text: ". {\n vip {\n  mode plan\n  service_cidr 10.96.0.0\n  pod_cidr 10.244.0.0/16,10.244.0.0/33,\n }\n}", want: `Corefile:4: service_cidr: "10.96.0.0" is not an address block such as 10.96.0.0/12` + "\n" +
+			`Corefile:5: pod_cidr: "10.244.0.0/33" is not an address block such as 10.244.0.0/16` + "\n" +
+			`Corefile:5: pod_cidr: "" is not an address block such as 10.244.0.0/16`},
 		{name: "clients", text: ". {\n vip {\n  mode plan\n  allow_from pod 10.0.0.1\n }\n}", want: `Corefile:4: allow_from: "pod" is neither pods nor node nor an address block such as 192.168.0.0/24; did you mean "pods"?` + "\n" +
 			`Corefile:4: allow_from: "10.0.0.1" is neither pods nor node nor an address block such as 192.168.0.0/24`},
 		{name: "node ports", text: ". {\n vip {\n  mode plan\n  nodeport_addresses primry\n }\n}", want: `Corefile:4: nodeport_addresses: "primry" is neither primary nor an address block such as 192.168.0.0/24; did you mean "primary"?`},

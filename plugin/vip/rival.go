@@ -18,7 +18,8 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 
 const probeLimit = 10 * time.Second
 
-// rivals looks for the rules of a kube-proxy: its table in nftables, or the chain that it keeps in iptables, also for IPVS.
+// rivals looks for the rules of a kube-proxy: its table in nftables, or the chain that it keeps in iptables, also for IPVS. Where
+// iptables writes to nftables, as it does on most systems by now, nft alone sees the chain, so that an image needs no iptables.
 // With "services all" two would forward the same connections. Rules that cannot be read, for want of a program or a
 // privilege, count as none: who may not read them may not write them either.
 func rivals(ctx context.Context, run runner) error {
@@ -30,6 +31,7 @@ func rivals(ctx context.Context, run runner) error {
 		command, trace, what string
 	}{
 		{"nft list tables", " kube-proxy\n", "the table kube-proxy in nftables"},
+		{"nft list chains", "chain KUBE-SERVICES {", "the chain KUBE-SERVICES of iptables in nftables"},
 		{"iptables-save -t nat", ":KUBE-SERVICES ", "the chain KUBE-SERVICES in iptables"},
 		{"ip6tables-save -t nat", ":KUBE-SERVICES ", "the chain KUBE-SERVICES in ip6tables"},
 		{"iptables-legacy-save -t nat", ":KUBE-SERVICES ", "the chain KUBE-SERVICES in legacy iptables"},

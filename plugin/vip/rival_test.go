@@ -18,6 +18,7 @@ func TestRivals(t *testing.T) {
 		{name: "only ours", printed: map[string]string{"nft list tables": "table ip nameplane\ntable ip6 nameplane\n", "iptables-save -t nat": "*nat\n:PREROUTING ACCEPT [0:0]\n"}},
 		{name: "nftables", printed: map[string]string{"nft list tables": "table ip kube-proxy\ntable ip nameplane\n"}, want: "the table kube-proxy in nftables"},
 		{name: "a table that is called alike", printed: map[string]string{"nft list tables": "table ip kube-proxy-test\n"}},
+		{name: "iptables that writes to nftables", printed: map[string]string{"nft list chains": "table ip nat {\n\tchain KUBE-SERVICES {\n\t}\n}\n"}, want: "the chain KUBE-SERVICES of iptables in nftables"},
 		{name: "iptables", printed: map[string]string{"nft list tables": "table ip nat\n", "iptables-save -t nat": "*nat\n:KUBE-SERVICES - [0:0]\n"}, want: "the chain KUBE-SERVICES in iptables"},
 		{name: "legacy ip6tables", printed: map[string]string{"ip6tables-legacy-save -t nat": ":KUBE-SERVICES - [0:0]\n"}, want: "the chain KUBE-SERVICES in legacy ip6tables"},
 	} {

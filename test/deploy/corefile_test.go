@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"net"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 )
 
 const (
+	baseRole     = "base/cluster-role.yaml"
 	corefileMap  = "components/corefile/config-map.yaml"
 	nodeLocalMap = "overlays/nodelocal/config-map.yaml"
 	// upstreamEnv is how Kubernetes names the address of the Service kube-dns-upstream.
@@ -51,7 +53,7 @@ func build(t *testing.T, text string) (cluster.Needs, bool) {
 	asked := false
 	pool := cluster.NewPool(func(_ cluster.Origin, n cluster.Needs, _ cluster.Telemetry) (cluster.Source, error) {
 		needs, asked = needs.Union(n), true
-		return nil, nil // nobody starts it
+		return unread{}, nil
 	}, nil)
 	if _, err := server.New(parse(t, text), server.Options{Specs: standard.List(pool)}); err != nil {
 		t.Fatal(err)
@@ -59,12 +61,21 @@ func build(t *testing.T, text string) (cluster.Needs, bool) {
 	return needs, asked
 }
 
+// unread is a source that nobody starts.
+type unread struct{}
+
+func (unread) Run(context.Context, *cluster.Writer) error { return nil }
+func (unread) String() string                             { return "https://192.0.2.1:6443" }
+
 // rules are the rights that needs ask for: namespaces and services always, the others when they are read.
 func rules(needs cluster.Needs) []rbacv1.PolicyRule {
 	verbs := []string{"list", "watch"}
 	all := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"namespaces", "services"}, Verbs: verbs}}
 	if needs.Endpoints {
 		all = append(all, rbacv1.PolicyRule{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: verbs})
+	}
+	if needs.Node != "" {
+		all = append(all, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: verbs})
 	}
 	if needs.Pods {
 		all = append(all, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: verbs})
@@ -74,13 +85,13 @@ func rules(needs cluster.Needs) []rbacv1.PolicyRule {
 
 // The rights are those that the Corefile makes the program ask for, no more and no less; pods come with the component.
 func TestRights(t *testing.T) {
-	t.Parallel()
-	role := load[rbacv1.ClusterRole](t, "base/cluster-role.yaml")
+	role := load[rbacv1.ClusterRole](t, baseRole)
 	stock := corefileOf(t, corefileMap)
 	verified := strings.Replace(stock, "pods insecure", "pods verified", 1)
 	if verified == stock {
 		t.Fatal("the Corefile has no line \"pods insecure\"")
 	}
+	forwarders := forwarderCorefiles(t)
 	component := load[kustomization](t, "components/pods-verified/kustomization.yaml")
 	operations := parsePatch(t, "components/pods-verified", []byte(component.Patches[0].Patch))
 	var extra rbacv1.PolicyRule
@@ -97,6 +108,8 @@ func TestRights(t *testing.T) {
 	}{
 		{name: "as installed", corefile: stock, granted: role.Rules},
 		{name: "pods verified", corefile: verified, granted: append(slices.Clone(role.Rules), extra)},
+		{name: "forwarder", corefile: forwarders["forwarder"], granted: load[rbacv1.ClusterRole](t, forwarderRole).Rules},
+		{name: "forwarder of all services", corefile: forwarders["forwarder-all"], granted: load[rbacv1.ClusterRole](t, forwarderRole).Rules},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			needs, asked := build(t, test.corefile)
@@ -113,20 +126,28 @@ func TestRights(t *testing.T) {
 // The binding gives the role to the account that the pods run as, in the namespace that they run in.
 func TestBinding(t *testing.T) {
 	t.Parallel()
-	role := load[rbacv1.ClusterRole](t, "base/cluster-role.yaml")
-	binding := load[rbacv1.ClusterRoleBinding](t, "base/cluster-role-binding.yaml")
-	account := load[corev1.ServiceAccount](t, "base/service-account.yaml")
-	pods := deployment(t)
-	want := rbacv1.ClusterRoleBinding{
-		TypeMeta: binding.TypeMeta, ObjectMeta: binding.ObjectMeta,
-		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: account.Name, Namespace: account.Namespace}},
-	}
-	if diff := cmp.Diff(want, *binding); diff != "" {
-		t.Error(diff)
-	}
-	if pods.Namespace != account.Namespace || pods.Spec.Template.Spec.ServiceAccountName != account.Name {
-		t.Errorf("pods run as %s/%s", pods.Namespace, pods.Spec.Template.Spec.ServiceAccountName)
+	for _, test := range []struct {
+		dir       string
+		namespace string // of the pods
+		account   string // of the pods
+	}{
+		{dir: "base", namespace: deployment(t).Namespace, account: deployment(t).Spec.Template.Spec.ServiceAccountName},
+		{dir: "overlays/forwarder", namespace: forwarder(t).Namespace, account: forwarder(t).Spec.Template.Spec.ServiceAccountName},
+	} {
+		role := load[rbacv1.ClusterRole](t, test.dir+"/cluster-role.yaml")
+		binding := load[rbacv1.ClusterRoleBinding](t, test.dir+"/cluster-role-binding.yaml")
+		account := load[corev1.ServiceAccount](t, test.dir+"/service-account.yaml")
+		want := rbacv1.ClusterRoleBinding{
+			TypeMeta: binding.TypeMeta, ObjectMeta: binding.ObjectMeta,
+			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: account.Name, Namespace: account.Namespace}},
+		}
+		if diff := cmp.Diff(want, *binding); diff != "" {
+			t.Errorf("%s: %s", test.dir, diff)
+		}
+		if test.namespace != account.Namespace || test.account != account.Name {
+			t.Errorf("%s: pods run as %s/%s", test.dir, test.namespace, test.account)
+		}
 	}
 }
 
