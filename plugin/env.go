@@ -28,6 +28,7 @@ type Env struct {
 	Instance Instance             // all blocks; not before Start
 	Now      func() time.Time     // the clock
 	Keeper   Keeper               // what outlives a reload: see Keep
+	Hosts    []string             // kinds of objects whose host names the block answers: "ingress", "gateway"
 	Metadata bool                 // the block has the directive metadata: what it can tell may be read
 }
 

@@ -17,15 +17,20 @@ func (l *lookup) addressAnswer(n *name) (exists bool) {
 	}
 	switch l.Query.Type {
 	case dns.TypeA, dns.TypeAAAA:
-		for i := range svc.External {
-			if a := &svc.External[i].Addr; l.wants(a) && !repeated(svc.External, i) {
-				l.Reply.Address(wire.QuestionName, a.Bytes(), l.h.ttl)
-			}
-		}
+		l.addresses(svc.External)
 	case dns.TypeSRV:
 		l.services(n, wire.Weight(matching))
 	}
 	return true
+}
+
+// addresses appends those of the family asked for.
+func (l *lookup) addresses(external []cluster.External) {
+	for i := range external {
+		if a := &external[i].Addr; l.wants(a) && !repeated(external, i) {
+			l.Reply.Address(wire.QuestionName, a.Bytes(), l.h.ttl)
+		}
+	}
 }
 
 // repeated tells whether one of the externals before the i-th is the same.

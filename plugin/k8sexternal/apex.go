@@ -36,6 +36,10 @@ func (l *lookup) apexAnswer() {
 	case dns.TypeSOA:
 		soa := l.h.soa()
 		l.Reply.SOA(l.ZoneRef(), &soa)
+	case dns.TypeA, dns.TypeAAAA:
+		if len(l.h.kinds) > 0 {
+			l.apexHost()
+		}
 	case dns.TypeNS:
 		l.Reply.Open(l.ZoneRef(), dns.TypeNS, l.h.ttl)
 		target := l.Reply.Here()

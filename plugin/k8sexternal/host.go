@@ -11,13 +11,14 @@ import (
 	"github.com/nameplane/nameplane/server/wire"
 )
 
-// hosts is the records of a service that is known by a name, and maybe by addresses too. This is the slow path: it makes
+// hosts is the records of a service or host that is known by a name, and maybe by addresses too. This is the slow path: it makes
 // messages, and asks the server for what the name has. It holds copies, so that those of all other questions stay on the
 // stack.
 type hosts struct {
 	lookup
 	x             *plugin.Exchange
 	name          name
+	external      []cluster.External
 	answer, extra []dns.RR
 	truncated     bool // one of the replies to our questions was
 }
@@ -27,36 +28,41 @@ func (l *lookup) hostAnswer(ctx context.Context, x *plugin.Exchange, n *name) (e
 	if matching == 0 {
 		return false, nil
 	}
-	h := hosts{lookup: *l, x: x, name: *n}
+	h := hosts{lookup: *l, x: x, name: *n, external: n.svc.External}
 	switch l.Query.Type {
 	case dns.TypeA, dns.TypeAAAA:
 		err = h.addresses(ctx)
 	case dns.TypeSRV:
 		err = h.services(ctx, wire.Weight(matching))
 	}
-	if err != nil || len(h.answer) == 0 {
-		return true, err
-	}
-	m, err := l.Reply.Msg()
-	if err != nil {
-		return true, err
-	}
-	m.Answer, m.Extra, m.Truncated = h.answer, h.extra, h.truncated
-	return true, l.Reply.SetMsg(l.Query, m)
+	return true, h.reply(err)
 }
 
-// addresses are the service's own of the family asked for, and for each name an alias and what that has.
+// reply makes the reply of the messages' records; without any it stays empty.
+func (h *hosts) reply(err error) error {
+	if err != nil || len(h.answer) == 0 {
+		return err
+	}
+	m, err := h.Reply.Msg()
+	if err != nil {
+		return err
+	}
+	m.Answer, m.Extra, m.Truncated = h.answer, h.extra, h.truncated
+	return h.Reply.SetMsg(h.Query, m)
+}
+
+// addresses are a service's or host's own of the family asked for, and for each name an alias and what that has.
 func (h *hosts) addresses(ctx context.Context) error {
 	owner := h.Query.NameString()
-	for i, e := range h.name.svc.External {
+	for i, e := range h.external {
 		switch {
-		case repeated(h.name.svc.External, i):
+		case repeated(h.external, i):
 		case !isHost(e):
 			if h.wants(&e.Addr) {
 				h.answer = append(h.answer, h.address(owner, e.Addr))
 			}
 		default:
-			h.answer = append(h.answer, &dns.CNAME{Hdr: h.header(owner, dns.TypeCNAME), Target: dns.Fqdn(e.Name)})
+			h.alias(e)
 			found, err := h.ask(ctx, e.Name, h.Query.Type)
 			if err != nil {
 				return err
@@ -67,12 +73,17 @@ func (h *hosts) addresses(ctx context.Context) error {
 	return nil
 }
 
+// alias adds a CNAME to a load balancer's name.
+func (h *hosts) alias(e cluster.External) {
+	h.answer = append(h.answer, &dns.CNAME{Hdr: h.header(h.Query.NameString(), dns.TypeCNAME), Target: dns.Fqdn(e.Name)})
+}
+
 // services are an SRV record for each target and port number: the service's name stands for its addresses.
 func (h *hosts) services(ctx context.Context, weight uint16) error {
 	own := wire.Name(h.name.svc.Key() + string(h.Zone)).String()
 	var targets []string
-	for i, e := range h.name.svc.External {
-		if repeated(h.name.svc.External, i) || len(h.name.svc.Ports) == 0 {
+	for i, e := range h.external {
+		if repeated(h.external, i) || len(h.name.svc.Ports) == 0 {
 			continue
 		}
 		if !isHost(e) {

@@ -116,15 +116,24 @@ func (l *lookup) answer(ctx context.Context, x *plugin.Exchange) (exists bool, e
 		return l.reverseAnswer(addr), nil
 	}
 	n, exists := l.parse()
-	switch {
-	case n.svc == nil:
-		return exists, nil
-	case l.h.headless && len(n.svc.External) == 0 && (n.svc.Type == cluster.Headless || len(n.endpoint) > 0):
-		return l.endpointAnswer(&n), nil
-	case slices.ContainsFunc(n.svc.External, isHost):
-		return l.hostAnswer(ctx, x, &n)
+	if n.svc != nil {
+		exists, err = l.serviceAnswer(ctx, x, &n)
 	}
-	return l.addressAnswer(&n), nil
+	if len(l.h.kinds) == 0 || n.svc != nil && (exists || err != nil) {
+		return exists, err
+	}
+	return l.namedAnswer(ctx, x, exists)
+}
+
+// serviceAnswer answers the name of a service, or of one of its ports or endpoints.
+func (l *lookup) serviceAnswer(ctx context.Context, x *plugin.Exchange, n *name) (exists bool, err error) {
+	switch {
+	case l.h.headless && len(n.svc.External) == 0 && (n.svc.Type == cluster.Headless || len(n.endpoint) > 0):
+		return l.endpointAnswer(n), nil
+	case slices.ContainsFunc(n.svc.External, isHost):
+		return l.hostAnswer(ctx, x, n)
+	}
+	return l.addressAnswer(n), nil
 }
 
 // isHost tells whether a service is known by a name, as those of some clouds' load balancers are.

@@ -412,12 +412,14 @@ func TestBuildErrors(t *testing.T) {
 			want: "Corefile:2: \"a..b\" is not a domain name: labels of 1 to 63 bytes, 255 in all, are wanted\n" +
 				"Corefile:3: ttl: \"3601\" is not a whole number from 0 to 3600\n" +
 				"Corefile:4: apex: \"a.b\" is not one label of 1 to 63 bytes such as \"dns\"\n" +
-				"Corefile:5: k8s_external: unknown option \"headles\"; did you mean \"headless\"? (known options: apex, fallthrough, headless, ttl)",
+				"Corefile:5: k8s_external: unknown option \"headles\"; did you mean \"headless\"? (known options: apex, fallthrough, headless, hosts, ttl)",
 		},
 		{
 			name: "a zone without room", corefile: ". {\n k8s_external " + long + "\n}",
 			want: "Corefile:2: k8s_external: zone " + long + " is too long: hostmaster.dns." + long + " has to be a name of 255 bytes at most",
 		},
+		{name: "hosts of unknown kinds", corefile: ". {\n k8s_external a {\n  hosts ingress service\n }\n}", want: "Corefile:3: hosts: unknown kind \"service\": ingress or gateway is wanted"},
+		{name: "hosts twice", corefile: ". {\n k8s_external a {\n  hosts ingress ingress\n }\n}", want: "Corefile:3: hosts: ingress is given twice"},
 		{name: "twice", corefile: ". {\n k8s_external a\n k8s_external b\n}", want: "Corefile:3: k8s_external: given twice in a server block; the first one is at Corefile:2"},
 		{name: "a bad zone to fall through", corefile: ". {\n k8s_external a {\n  fallthrough b..c\n }\n}", want: "Corefile:3: \"b..c\" is not a domain name: labels of 1 to 63 bytes, 255 in all, are wanted"},
 	} {

@@ -2,6 +2,7 @@ package k8sexternal
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nameplane/nameplane/plugin"
@@ -22,6 +23,7 @@ type options struct {
 	ns, mbox string // the name server's name and the mailbox, below the zone: labels in wire form
 	ttl      uint32 // seconds
 	headless bool
+	kinds    []string // of objects whose host names are answered
 	fall     plugin.Zones
 }
 
@@ -52,6 +54,7 @@ func build(env *plugin.Env, lines []*corefile.Directive) (plugin.Handler, error)
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
+	env.Hosts = h.kinds // for kubernetes, which is built later
 	return h, nil
 }
 
@@ -68,6 +71,7 @@ func (o *options) decode(line *corefile.Directive) error {
 			return nil
 		}),
 		corefile.Flag("headless", &o.headless).Repeated(),
+		corefile.Func("hosts", "hosts ingress|gateway...", 1, 2, o.decodeHosts),
 		corefile.Func("fallthrough", "fallthrough [ZONE...]", 0, -1, func(d *corefile.Directive) (err error) {
 			o.fall, err = plugin.ParseZones(d.Args, plugin.Zones{wire.Root})
 			return err
@@ -76,6 +80,21 @@ func (o *options) decode(line *corefile.Directive) error {
 	o.ttl, o.apex = uint32(ttl), apex
 	below := string(rune(len(apex))) + apex
 	o.ns, o.mbox = nameServer+below, mailbox+below
+	return problems.Err()
+}
+
+func (o *options) decodeHosts(d *corefile.Directive) error {
+	var problems corefile.Errors
+	for _, arg := range d.Args {
+		switch {
+		case arg.Text != ingress && arg.Text != gateway:
+			problems.Join(arg.Errorf("hosts: unknown kind %q: %s or %s is wanted", arg.Text, ingress, gateway))
+		case slices.Contains(o.kinds, arg.Text):
+			problems.Join(arg.Errorf("hosts: %s is given twice", arg.Text))
+		default:
+			o.kinds = append(o.kinds, arg.Text)
+		}
+	}
 	return problems.Err()
 }
 

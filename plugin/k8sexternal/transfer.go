@@ -3,6 +3,7 @@ package k8sexternal
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/miekg/dns"
 
@@ -34,6 +35,7 @@ func (h *Handler) Contents(zone wire.Name) (c plugin.Contents, ok bool, err erro
 			}
 			l.service(svc)
 		}
+		l.hosts()
 	}
 	return c, true, nil
 }
@@ -113,6 +115,51 @@ func (l *listing) endpoints(svc *cluster.Service, name string) {
 			}
 		}
 	}
+}
+
+// hosts lists host names that are not services' names.
+func (l *listing) hosts() {
+	if len(l.h.kinds) == 0 {
+		return
+	}
+	var all []*cluster.Host
+	l.h.cluster.Store().Hosts(func(h *cluster.Host) {
+		if l.lists(wire.Name(h.Key())) {
+			all = append(all, h)
+		}
+	})
+	slices.SortFunc(all, func(a, b *cluster.Host) int { return strings.Compare(a.Key(), b.Key()) })
+	for _, h := range all {
+		if l.Ended {
+			return
+		}
+		name, atApex := wire.Name(h.Key()).String(), wire.Name(h.Key()) == l.Zone
+		external, _ := l.h.leads(h)
+		for _, e := range external {
+			switch {
+			case !isHost(e):
+				l.Address(name, e.Addr.Bytes(), l.TTL)
+			case !atApex:
+				l.Add(&dns.CNAME{Hdr: l.Header(name, dns.TypeCNAME), Target: dns.Fqdn(e.Name)})
+			}
+		}
+	}
+}
+
+// lists tells whether a host's name is one of the zone's, and answered as such: not one of the name servers', nor a service's.
+func (l *listing) lists(name wire.Name) bool {
+	if !l.Zone.Contains(name) {
+		return false
+	}
+	below := string(name[:len(name)-len(l.Zone)])
+	if strings.HasSuffix(below, l.h.ns[len(nameServer):]) {
+		return false
+	}
+	svc := l.h.cluster.Store().Service([]byte(below))
+	if svc == nil || !l.h.cluster.Exposed([]byte(svc.NamespaceLabel())) {
+		return true
+	}
+	return len(svc.External) == 0 && !(l.h.headless && svc.Type == cluster.Headless && len(l.h.cluster.Endpoints(svc).List) > 0)
 }
 
 // portName is the name of a service's named port; empty where it has none.

@@ -33,8 +33,9 @@ type options struct {
 	podNames       bool // an endpoint without a hostname goes by its pod's name
 	ignoreEmpty    bool
 	zonal          bool
-	metadata       bool   // pods' labels may be asked for
-	ttl            uint32 // seconds
+	metadata       bool     // pods' labels may be asked for
+	hosts          []string // kinds of objects whose host names k8s_external answers
+	ttl            uint32   // seconds
 	fall           plugin.Zones
 	sets           plugin.Zones // those that are a cluster set's
 	startupTimeout time.Duration
@@ -50,6 +51,8 @@ func (o *options) needs() cluster.Needs {
 		Pods:      o.pods == podsVerified,
 		PodLabels: o.pods == podsVerified && o.metadata,
 		Imports:   len(o.sets) > 0,
+		Ingresses: slices.Contains(o.hosts, "ingress"),
+		Gateways:  slices.Contains(o.hosts, "gateway"),
 		External:  true, // for k8s_external; without external addresses it costs 31 bytes a service
 	}
 }
@@ -110,7 +113,7 @@ func (k *Kubernetes) checkZones(d *corefile.Directive) error {
 
 // decode reads the body.
 func (k *Kubernetes) decode(d *corefile.Directive, env *plugin.Env) error {
-	k.pods, k.startupTimeout, k.metadata = podsDisabled, defaultStartupTimeout, env.Metadata
+	k.pods, k.startupTimeout, k.metadata, k.hosts = podsDisabled, defaultStartupTimeout, env.Metadata, env.Hosts
 	ttl := defaultTTL
 	var names []string
 	var problems corefile.Errors
