@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/server/wire"
 )
 
 const setCorefile = "kubernetes cluster.local clusterset.local in-addr.arpa {\n multicluster clusterset.local\n pods insecure\n zonal\n}"
@@ -98,4 +99,34 @@ func TestClusterSetBelow(t *testing.T) {
 		{why: "in the zone below", ask: "web.n.svc.a.set.local. A", want: []string{"@ 5 A 10.112.0.1"}},
 		{why: "noendpoints is about this cluster's", ask: "db-0.east.db.n.svc.set.local. A", want: []string{"@ 5 A 10.1.0.1"}},
 	})
+}
+
+// A transfer of a cluster set's zone has the names that are answered there.
+func TestClusterSetTransfer(t *testing.T) {
+	b := newBed(t, setCorefile, fillSet)
+	zone, err := wire.ParseName("clusterset.local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ok, err := b.Contents(zone)
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	seen := map[string]bool{}
+	for rr := range c.Records {
+		seen[strings.Join(strings.Fields(rr.String()), " ")] = true
+	}
+	for _, want := range []string{
+		"web.n.svc.clusterset.local. 5 IN A 10.112.0.1", "db.n.svc.clusterset.local. 5 IN A 10.1.0.1", "db-0.west.db.n.svc.clusterset.local. 5 IN A 10.2.0.1",
+		"_pg._tcp.db.n.svc.clusterset.local. 5 IN SRV 0 25 5432 db-0.east.db.n.svc.clusterset.local.",
+	} {
+		if !seen[want] {
+			t.Errorf("without %s", want)
+		}
+	}
+	for record := range seen {
+		if strings.Contains(record, "local.n.svc") || strings.Contains(record, "10.112.0.9") {
+			t.Errorf("with %s", record)
+		}
+	}
 }

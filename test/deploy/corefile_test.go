@@ -80,10 +80,35 @@ func rules(needs cluster.Needs) []rbacv1.PolicyRule {
 	if needs.Pods {
 		all = append(all, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: verbs})
 	}
+	if needs.Imports {
+		all = append(all, rbacv1.PolicyRule{APIGroups: []string{"multicluster.x-k8s.io"}, Resources: []string{"serviceimports"}, Verbs: verbs})
+	}
+	if needs.Ingresses {
+		all = append(all, rbacv1.PolicyRule{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"ingresses"}, Verbs: verbs})
+	}
+	if needs.Gateways {
+		all = append(all, rbacv1.PolicyRule{APIGroups: []string{"gateway.networking.k8s.io"}, Resources: []string{"gateways", "httproutes"}, Verbs: verbs})
+	}
 	return all
 }
 
-// The rights are those that the Corefile makes the program ask for, no more and no less; pods come with the component.
+// grants is the one rule that a component adds to the role.
+func grants(t *testing.T, name string) (rule rbacv1.PolicyRule) {
+	t.Helper()
+	component := load[kustomization](t, "components/"+name+"/kustomization.yaml")
+	operations := parsePatch(t, "components/"+name, []byte(component.Patches[0].Patch))
+	text, err := yaml.Marshal(operations[0].Value)
+	if err == nil {
+		err = yaml.UnmarshalStrict(text, &rule)
+	}
+	if err != nil || len(operations) != 1 || operations[0].Path != "/rules/-" {
+		t.Fatalf("the component %s is not one rule more: %+v, %v", name, operations, err)
+	}
+	return rule
+}
+
+// The rights are those that the Corefile makes the program ask for, no more and no less; what not every Corefile reads comes
+// with components.
 func TestRights(t *testing.T) {
 	role := load[rbacv1.ClusterRole](t, baseRole)
 	stock := corefileOf(t, corefileMap)
@@ -92,22 +117,23 @@ func TestRights(t *testing.T) {
 		t.Fatal("the Corefile has no line \"pods insecure\"")
 	}
 	forwarders := forwarderCorefiles(t)
-	component := load[kustomization](t, "components/pods-verified/kustomization.yaml")
-	operations := parsePatch(t, "components/pods-verified", []byte(component.Patches[0].Patch))
-	var extra rbacv1.PolicyRule
-	text, err := yaml.Marshal(operations[0].Value)
-	if err == nil {
-		err = yaml.UnmarshalStrict(text, &extra)
+	imported := strings.Replace(stock, "kubernetes cluster.local", "kubernetes cluster.local clusterset.local", 1)
+	imported = strings.Replace(imported, "pods insecure", "multicluster clusterset.local", 1)
+	external := func(kind string) string {
+		return strings.Replace(stock, "kubernetes ", "k8s_external example.org {\n hosts "+kind+"\n}\nkubernetes ", 1)
 	}
-	if err != nil || len(operations) != 1 || operations[0].Path != "/rules/-" {
-		t.Fatalf("the component is not one rule more: %+v, %v", operations, err)
+	with := func(component string) []rbacv1.PolicyRule {
+		return append(slices.Clone(role.Rules), grants(t, component))
 	}
 	for _, test := range []struct {
 		name, corefile string
 		granted        []rbacv1.PolicyRule
 	}{
 		{name: "as installed", corefile: stock, granted: role.Rules},
-		{name: "pods verified", corefile: verified, granted: append(slices.Clone(role.Rules), extra)},
+		{name: "pods verified", corefile: verified, granted: with("pods-verified")},
+		{name: "multicluster", corefile: imported, granted: with("multicluster")},
+		{name: "hosts of Ingresses", corefile: external("ingress"), granted: with("hosts-ingress")},
+		{name: "hosts of Gateways", corefile: external("gateway"), granted: with("hosts-gateway")},
 		{name: "forwarder", corefile: forwarders["forwarder"], granted: load[rbacv1.ClusterRole](t, forwarderRole).Rules},
 		{name: "forwarder of all services", corefile: forwarders["forwarder-all"], granted: load[rbacv1.ClusterRole](t, forwarderRole).Rules},
 	} {

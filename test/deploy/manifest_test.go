@@ -162,8 +162,8 @@ func TestKustomizationsAreComplete(t *testing.T) {
 			}
 		}
 	}
-	if found != 7 {
-		t.Errorf("%d kustomizations, want base, two components and four overlays", found)
+	if found != 10 {
+		t.Errorf("%d kustomizations, want base, five components and four overlays", found)
 	}
 }
 
