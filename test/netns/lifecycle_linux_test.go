@@ -34,6 +34,17 @@ func foreignTables() []string {
 	return []string{"ip foreign", "ip6 foreign", "inet nameplane-of-others"}
 }
 
+// strangers puts the rules of others into the kernel for the time of a test.
+func (w *world) strangers(t *testing.T) {
+	t.Helper()
+	w.node.feed(t, foreign, "nft", "-f", "-")
+	t.Cleanup(func() {
+		for _, table := range foreignTables() {
+			w.node.run(t, append([]string{"nft", "delete", "table"}, strings.Fields(table)...)...)
+		}
+	})
+}
+
 // snapshot is everything that the subject could have changed of the node, and what others have there.
 func (w *world) snapshot(t *testing.T) string {
 	t.Helper()
@@ -62,12 +73,7 @@ func withoutLifetimes(text string) string {
 func TestNFTablesLifecycle(t *testing.T) {
 	peer.E2E(t)
 	w := theWorld(t)
-	w.node.feed(t, foreign, "nft", "-f", "-")
-	t.Cleanup(func() {
-		for _, table := range foreignTables() {
-			w.node.run(t, append([]string{"nft", "delete", "table"}, strings.Fields(table)...)...)
-		}
-	})
+	w.strangers(t)
 	before := w.snapshot(t)
 	s := newSubject(t, w, options{mode: nftables})
 	e := newExam(w, nftables, s.folder)
@@ -108,6 +114,7 @@ func begunBefore(t *testing.T, e *exam, s *subject) {
 func TestRelayLifecycle(t *testing.T) {
 	peer.E2E(t)
 	w := theWorld(t)
+	w.strangers(t)
 	before := w.snapshot(t)
 	s := newSubject(t, w, options{mode: relay}).start(t)
 	e := newExam(w, relay, s.folder)
