@@ -11,26 +11,26 @@ import (
 
 func clusterIPCases() []theCase {
 	return []theCase{
-		{name: "all ready backends, evenly", run: readyEvenly},
-		{name: "from the node", run: fromNode},
-		{name: "a backend asks its own service", run: hairpin},
+		{name: "all ready backends, evenly", run: readyEvenly, core: true},
+		{name: "from the node", run: fromNode, core: true},
+		{name: "a backend asks its own service", run: hairpin, core: true},
 		{name: "a backend on another node", run: onAnotherNode},
 		{name: "slices with ports of their own", run: manySlices},
 		{name: "an address in two slices", run: repeated},
 		{name: "one port number in two protocols", run: twoProtocols},
 		{name: "many ports", run: manyPorts},
-		{name: "no endpoints", run: noEndpoints},
+		{name: "no endpoints", run: noEndpoints, core: true},
 		{name: "policy Local", run: internalLocal},
 		{name: "a port that the service does not have", run: wrongPort},
 		{name: "an address that no service has", run: noService, gaps: gaps{relay: "an address that it does not take is nobody's"}},
 		{name: "hints: this zone, this node", run: hinted},
-		{name: "backends that end", run: terminating},
+		{name: "backends that end", run: terminating, core: true},
 		{name: "connections outlive their backend's endpoint", run: established},
 		{name: "labels for others", run: foreignLabels},
 		{name: "deleted and made again", run: madeAgain},
 		{name: "another address", run: otherAddress, files: true},
 		{name: "other types", run: otherTypes, files: true},
-		{name: "what the node serves is not at virtual IPs", run: nodePortsOfItsOwn},
+		{name: "what the node serves is not at virtual IPs", run: nodePortsOfItsOwn, core: true},
 		{name: "clients outside are let out", run: outsideDenied, gaps: gaps{kubeProxy: "it lets all clients in"}},
 	}
 }

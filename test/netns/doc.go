@@ -5,5 +5,9 @@
 //
 // The test binary runs itself again in namespaces of its own: that inner process is the node, and one more copy of it is
 // the agent in each pod and machine. The machine's network is never touched, and nothing is left when the processes
-// end. As root this always works; others need a kernel that gives them a user namespace.
+// end. As root this always works; others need a kernel that gives them a user namespace. Where neither can be had, or the
+// programs ip and nft are missing, every test says "SKIP vip-netns" with the reason; CI=true or VIP_EXAM_REQUIRED=1 makes
+// that a failure.
+//
+// The core of the exam is part of `make test`, all of it of `make e2e`, where kube-proxy is asked the same.
 package netns

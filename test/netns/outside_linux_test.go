@@ -13,7 +13,7 @@ import (
 
 func outsideCases() []theCase {
 	return []theCase{
-		{name: "NodePort", run: nodePort},
+		{name: "NodePort", run: nodePort, core: true},
 		{name: "NodePort: not on every address of the node", run: nodePortAddresses},
 		{name: "NodePort: policy Local", run: nodePortLocal, gaps: gaps{relay: "the client's address is lost"}},
 		{name: "load balancer", run: loadBalancer},

@@ -8,7 +8,7 @@ import (
 
 func udpCases() []theCase {
 	return []theCase{
-		{name: "UDP flow: the pod is replaced", run: udpSwap},
+		{name: "UDP flow: the pod is replaced", run: udpSwap, core: true},
 		{name: "UDP flow: no endpoints for a while", run: udpToZero, gaps: gaps{kubeProxy: "the last flow survives its endpoint (kubernetes issue 139628)"}},
 		{name: "UDP flow: another target port", run: udpTargetPort},
 		{name: "UDP flow: the pod gets ready", run: udpGetsReady},
