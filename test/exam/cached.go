@@ -88,6 +88,20 @@ func (d *difference) hasOtherSpelling() bool {
 	})
 }
 
+// secondsApart is the greatest difference of the TTLs of two replies that are equal but for TTLs.
+func secondsApart(a, b *dns.Msg) int {
+	ttlOf := map[string]uint32{}
+	for _, rr := range records(a) {
+		ttlOf[view{ttls: true}.record(rr)] = rr.Header().Ttl
+	}
+	apart := 0
+	for _, rr := range records(b) {
+		d := int(rr.Header().Ttl) - int(ttlOf[view{ttls: true}.record(rr)])
+		apart = max(apart, d, -d)
+	}
+	return apart
+}
+
 // ttls are the lowest and the highest TTL of a reply.
 func ttls(m *dns.Msg) (least, most uint32) {
 	for i, rr := range records(m) {
