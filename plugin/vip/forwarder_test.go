@@ -53,6 +53,16 @@ func TestReloadGivenUp(t *testing.T) {
 		wait(time.Minute)
 		wants(t, "the plane", p.taken(), "")
 		wants(t, "a", p.backends("a"), "10.1.0.1:8080")
+
+		other, err := w.build(". {\n vip {\n  mode plan\n }\n}\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(other.Start(t.Context()), other.Close()); err != nil {
+			t.Fatal(err)
+		}
+		wants(t, "the plane of another mode", w.planes[1].taken(), "close")
+		wants(t, "the plane", p.taken(), "")
 	})
 }
 
@@ -71,6 +81,9 @@ func TestReloadSource(t *testing.T) {
 		wants(t, "after it", p.taken(), "adopt 1")
 		wants(t, "a", p.backends("a"), "none")
 		wants(t, "b", p.backends("b"), "10.1.0.2:8080")
+		old.web("c", 3, "10.1.0.3")
+		wait(time.Second)
+		wants(t, "what changes in the old cluster", p.taken(), "")
 	})
 }
 
