@@ -29,6 +29,7 @@ type world struct {
 	web       *block.Web
 	planes    []*fakePlane
 	cannot    error // why no plane can be opened
+	rival     bool  // a kube-proxy is there
 	stops     error // why a plane's Run ends the first time
 }
 
@@ -38,7 +39,12 @@ func newWorld(t *testing.T) *world {
 	w.pool = cluster.NewPool(func(o cluster.Origin, _ cluster.Needs, _ cluster.Telemetry) (cluster.Source, error) {
 		return idle{o}, nil
 	}, w.env.Log)
-	w.forwarder = &forwarder{open: func(o *options, _ *plugin.Env) (Plane, error) {
+	w.forwarder = &forwarder{run: func(_ context.Context, name string, _ ...string) (string, error) {
+		if w.rival && name == "nft" {
+			return "table ip kube-proxy\n", nil
+		}
+		return "", errors.New("not found")
+	}, open: func(o *options, _ *plugin.Env) (Plane, error) {
 		if w.cannot != nil {
 			return nil, w.cannot
 		}

@@ -15,12 +15,14 @@ import (
 // that a reload neither closes a socket nor touches a rule.
 type forwarder struct {
 	open opener
+	run  runner // of programs that tell what else is in the kernel
 
 	mu      sync.Mutex
 	began   time.Time          // guarded by mu: when the first instance was built; zero before
 	holders int                // guarded by mu
 	loop    *loop              // guarded by mu; nil before the first take
 	mode    string             // guarded by mu; the loop's
+	all     bool               // guarded by mu: the loop takes the services that kube-proxy would
 	stop    context.CancelFunc // guarded by mu; ends the loop
 	tasks   sync.WaitGroup     // the loop and the plane's Run
 }
@@ -38,6 +40,13 @@ func (f *forwarder) start(now time.Time) time.Time {
 		f.began = now
 	}
 	return f.began
+}
+
+// takesAll tells whether the services that kube-proxy would take are forwarded already.
+func (f *forwarder) takesAll() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.loop != nil && f.all
 }
 
 func (f *forwarder) hold() {
@@ -65,6 +74,7 @@ func (f *forwarder) prepare(o *options, env *plugin.Env) (Plane, error) {
 func (f *forwarder) take(v *VIP) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.all = v.policy.All && v.mode != modePlan
 	next := order{
 		mode: v.mode, policy: &v.policy, store: v.lease.Store, writer: v.lease.Writer, server: serverAddr(v.lease.Source),
 		metrics: v.metrics, log: v.env.Log, now: v.env.Now,

@@ -149,6 +149,41 @@ func TestStartFails(t *testing.T) {
 	})
 }
 
+// Beside a kube-proxy only services that it leaves alone are taken, be it from the start or by a reload.
+func TestStartBesideKubeProxy(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		corefile := func(mode, services string) string {
+			return ". {\n vip {\n  mode " + mode + "\n  services " + services + "\n }\n}\n"
+		}
+		starts := func(text string) error {
+			v, err := w.build(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return errors.Join(v.Start(t.Context()), v.Close())
+		}
+		w.rival = true
+		if err := starts(corefile(modeRelay, "all")); err == nil || !strings.HasPrefix(err.Error(), "a kube-proxy forwards on this node: ") {
+			t.Errorf("error %v", err)
+		}
+		if err := starts(corefile(modePlan, "all")); err != nil {
+			t.Errorf("a plan disturbs nobody: %v", err)
+		}
+		w.begin(corefile(modeRelay, "proxy-name=x"))
+		wait(time.Second)
+		if err := starts(corefile(modeRelay, "all")); err == nil {
+			t.Error("a reload takes all services")
+		}
+		w.rival = false
+		w.begin(corefile(modeRelay, "all"))
+		wait(time.Second)
+		w.rival = true
+		if err := starts(corefile(modeRelay, "all")); err != nil {
+			t.Errorf("a reload that changes nothing: %v", err)
+		}
+	})
+}
+
 // The API server must not be behind what this process forwards.
 func TestStartBehindItself(t *testing.T) {
 	for _, test := range []struct {

@@ -61,6 +61,7 @@ type loop struct {
 	current  bool         // the plane has all of state
 	failures int          // in a row
 	retryAt  time.Time
+	hurryAt  time.Time // no try before, even if something changes
 	passAt   time.Time // no pass before
 	checkAt  time.Time
 	fullAt   time.Time
@@ -131,11 +132,9 @@ func (l *loop) step(ctx context.Context) time.Duration {
 	}
 	now := l.now()
 	switch {
-	case !l.current:
-		if now.Before(l.retryAt) {
-			return l.retryAt.Sub(now)
-		}
+	case !l.current && !now.Before(l.due()):
 		l.adopt(ctx)
+	case !l.current:
 	case !now.Before(l.fullAt):
 		l.adopt(ctx)
 	case l.queue.waits() && !now.Before(l.passAt):
@@ -149,13 +148,22 @@ func (l *loop) step(ctx context.Context) time.Duration {
 // next is the time until something is due.
 func (l *loop) next(now time.Time) time.Duration {
 	if !l.current {
-		return max(0, l.retryAt.Sub(now))
+		return max(0, l.due().Sub(now))
 	}
 	due := []time.Time{l.fullAt, l.checkAt}
 	if l.queue.waits() {
 		due = append(due, l.passAt)
 	}
 	return max(0, slices.MinFunc(due, time.Time.Compare).Sub(now))
+}
+
+// due is when all is to be tried again. What changes meanwhile does not wait for the backoff: it may be about another family
+// of addresses than the one that fails.
+func (l *loop) due() time.Time {
+	if l.queue.waits() && l.hurryAt.Before(l.retryAt) {
+		return l.hurryAt
+	}
+	return l.retryAt
 }
 
 // obey takes an order whose store is synced. What both orders agree on is not touched.
@@ -214,7 +222,7 @@ func (l *loop) pass(ctx context.Context) {
 	took := l.now().Sub(began)
 	l.passAt = l.now().Add(pauseAfter(took))
 	if err != nil {
-		l.fail(ctx, "forwarding what changed", err)
+		l.fail(ctx, "forwarding what changed", err, took)
 		return
 	}
 	l.ledger.enter(changed)
@@ -231,7 +239,7 @@ func (l *loop) adopt(ctx context.Context) {
 	policy, all := l.state.Policy(), l.state.All()
 	began := l.now()
 	if err := l.plane.Adopt(ctx, policy, all); err != nil {
-		l.fail(ctx, "forwarding", err)
+		l.fail(ctx, "forwarding", err, l.now().Sub(began))
 		return
 	}
 	l.given = policy
@@ -286,14 +294,22 @@ func (l *loop) tell(made []*plan.Service) {
 }
 
 // fail keeps what is, and tries all of it again after a while.
-func (l *loop) fail(ctx context.Context, what string, err error) {
+func (l *loop) fail(ctx context.Context, what string, err error, took time.Duration) {
 	if ctx.Err() != nil {
 		return
 	}
-	pause := min(minBackoff<<min(l.failures, 10), maxBackoff)
-	l.failures++
-	l.current, l.retryAt = false, l.now().Add(pause)
+	now := l.now()
+	early := now.Before(l.retryAt)
+	if !early {
+		l.retryAt = now.Add(min(minBackoff<<min(l.failures, 10), maxBackoff))
+		l.failures++
+	}
+	l.hurryAt = now.Add(min(max(minBackoff, pauseFactor*took), maxBackoff))
+	l.current = false
 	l.metrics.failures.Inc()
-	l.health.fail(fmt.Errorf("%s: %w", what, err))
-	l.log.Error(what+" failed; what was forwarded before stays", "error", err, "again_in", pause)
+	err = fmt.Errorf("%s: %w", what, err)
+	if _, before := l.health.state(); !early || before == nil || before.Error() != err.Error() {
+		l.log.Error("a pass failed; what was forwarded before stays", "error", err, "again_in", l.retryAt.Sub(now))
+	}
+	l.health.fail(err)
 }

@@ -120,9 +120,17 @@ func TestFailure(t *testing.T) {
 			t.Error("unhealthy within the first minute")
 		}
 		v.web("b", 2, "10.1.0.3")
+		wait(0)
+		wants(t, "something else changed", p.taken(), "adopt 2")
+		v.web("b", 2, "10.1.0.4")
+		wait(minBackoff - 1)
+		wants(t, "within a second", p.taken(), "")
+		wait(1)
+		wants(t, "after it", p.taken(), "adopt 2")
+		v.web("b", 2, "10.1.0.3")
 		wait(2 * time.Minute)
-		if got := strings.Count(p.taken(), "adopt"); got != 4 {
-			t.Errorf("%d tries in 2 minutes, want one in %s", got, maxBackoff)
+		if got := strings.Count(p.taken(), "adopt"); got != 5 {
+			t.Errorf("%d tries in 2 minutes, want one for the change, and one in %s", got, maxBackoff)
 		}
 		if l := w.forwarder.current(); l.healthy() {
 			t.Error("healthy, though a change waits for more than a minute")
@@ -138,7 +146,7 @@ func TestFailure(t *testing.T) {
 		if l := w.forwarder.current(); !l.healthy() {
 			t.Error("unhealthy, though all is forwarded")
 		}
-		if !strings.Contains(w.log.String(), "[ERROR] forwarding what changed failed") {
+		if !strings.Contains(w.log.String(), "[ERROR] a pass failed") {
 			t.Errorf("the log is\n%s", w.log)
 		}
 	})

@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin/vip/plan"
+	"github.com/nameplane/nameplane/server/corefile"
 )
 
 func prefixes(text string) (list []netip.Prefix) {
@@ -163,4 +165,31 @@ func TestBrokenKubernetes(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.Close()
+}
+
+// FuzzOptions: whatever stands in the body, the directive is built or refused with a place.
+func FuzzOptions(f *testing.F) {
+	for _, body := range []string{
+		"mode plan", "mode relay\n services all\n service_cidr 10.96.0.0/12 fd00::/112\n pod_cidr 10.0.0.0/8", "allow_from pods 10.0.0.0/8 x",
+		"nodeport_addresses primary", "healthz :1", "node {$X}", "endpoint https://[::1]:443 x\n tls a b c", "external_ips on {\n}",
+	} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		file, err := corefile.Parse("Corefile", []byte(". {\n vip {\n"+body+"\n }\n}\n"))
+		if err != nil || len(file.Lines("vip")) == 0 {
+			return
+		}
+		v, err := newWorld(t).buildLines(file, file.Lines("vip"))
+		if err == nil {
+			if err := v.Close(); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		var placed *corefile.Error
+		if !errors.As(err, &placed) || placed.Pos.Line < 1 {
+			t.Errorf("an error without a place: %v", err)
+		}
+	})
 }

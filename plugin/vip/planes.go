@@ -12,11 +12,6 @@ import (
 
 // openPlane makes the plane of a mode.
 func openPlane(o *options, env *plugin.Env) (Plane, error) {
-	if o.policy.All && o.mode != modePlan {
-		if err := rivals(context.Background(), run); err != nil {
-			return nil, err
-		}
-	}
 	switch o.mode {
 	case modePlan:
 		return planned{}, nil

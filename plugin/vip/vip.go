@@ -15,7 +15,7 @@ import (
 
 // Spec declares the directive; its stores are shared through pool.
 func Spec(pool *cluster.Pool) plugin.Spec {
-	f := &forwarder{open: openPlane}
+	f := &forwarder{open: openPlane, run: run}
 	return plugin.Spec{
 		Name:    "vip",
 		Summary: "forwards services' virtual IPs, as kube-proxy does",
@@ -86,9 +86,14 @@ func (v *VIP) Serve(_ context.Context, x *plugin.Exchange) error {
 
 // Start finds out whether the mode can do its work here, before a Corefile that asks for it takes effect. It changes
 // nothing.
-func (v *VIP) Start(context.Context) error {
+func (v *VIP) Start(ctx context.Context) error {
 	if err := v.checkServer(v.lease.Source); err != nil {
 		return err
+	}
+	if v.policy.All && v.mode != modePlan && !v.forwarder.takesAll() {
+		if err := rivals(ctx, v.forwarder.run); err != nil {
+			return err
+		}
 	}
 	var err error
 	if v.plane, err = v.forwarder.prepare(&v.options, v.env); err != nil {
