@@ -15,22 +15,38 @@ type flow struct {
 	backend netip.AddrPort
 	conn    *net.UDPConn     // connected, so that it hears when nobody listens
 	tried   []netip.AddrPort // backends at which nobody listened before this one
-	used    time.Time        // guarded by flows.mu
+	began   time.Time
+	used    time.Time // guarded by flows.mu
+	lasting bool      // guarded by flows.mu
 }
 
-// flows are those that are open. There are no more than max: the one that was idle longest gives way to a new one.
+// lastingAfter is the age at which a client that sends once more has more to say than a question (as of Linux's conntrack).
+const lastingAfter = 2 * time.Second
+
+// flows are those that are open. There are no more than max: the one that was idle longest gives way to a new one. Those that
+// were one question and its answer do so first, or else whoever asks much would end what lasts, such as a session of QUIC.
 type flows struct {
 	max int
 	now func() time.Time
 
-	mu     sync.Mutex // guards the following
-	closed bool
-	order  *list.List // of *flow, the one used last at the end
-	open   map[*packetSocket]map[netip.AddrPort]*list.Element
+	mu             sync.Mutex // guards the following
+	closed         bool
+	brief, lasting *list.List // of *flow, the one used last at the end
+	open           map[*packetSocket]map[netip.AddrPort]*list.Element
 }
 
 func newFlows(max int, now func() time.Time) *flows {
-	return &flows{max: max, now: now, order: list.New(), open: map[*packetSocket]map[netip.AddrPort]*list.Element{}}
+	return &flows{
+		max: max, now: now, brief: list.New(), lasting: list.New(),
+		open: map[*packetSocket]map[netip.AddrPort]*list.Element{},
+	}
+}
+
+func (t *flows) orderLocked(f *flow) *list.List {
+	if f.lasting {
+		return t.lasting
+	}
+	return t.brief
 }
 
 // find is a client's flow, which is used by that.
@@ -43,7 +59,13 @@ func (t *flows) find(s *packetSocket, client netip.AddrPort) (f *flow, ok bool) 
 	}
 	f = e.Value.(*flow)
 	f.used = t.now()
-	t.order.MoveToBack(e)
+	if !f.lasting && f.used.Sub(f.began) > lastingAfter {
+		t.brief.Remove(e)
+		f.lasting = true
+		t.open[s][client] = t.lasting.PushBack(f)
+		return f, true
+	}
+	t.orderLocked(f).MoveToBack(e)
 	return f, true
 }
 
@@ -58,15 +80,20 @@ func (t *flows) add(f *flow) (evicted, ok bool) {
 	if e, ok := t.open[f.socket][f.client]; ok {
 		t.dropLocked(e)
 	}
-	if t.order.Len() >= t.max {
+	if t.countLocked() >= t.max {
 		evicted = true
-		t.dropLocked(t.order.Front())
+		oldest := t.brief.Front()
+		if oldest == nil {
+			oldest = t.lasting.Front()
+		}
+		t.dropLocked(oldest)
 	}
 	if t.open[f.socket] == nil {
 		t.open[f.socket] = map[netip.AddrPort]*list.Element{}
 	}
-	f.used = t.now()
-	t.open[f.socket][f.client] = t.order.PushBack(f)
+	f.began = t.now()
+	f.used = f.began
+	t.open[f.socket][f.client] = t.brief.PushBack(f)
 	return evicted, true
 }
 
@@ -96,13 +123,16 @@ func (t *flows) removeIf(s *packetSocket, so func(*flow) bool) (n int) {
 func (t *flows) expire(before time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for e := t.order.Front(); e != nil && e.Value.(*flow).used.Before(before); e = t.order.Front() {
-		t.dropLocked(e)
+	for _, order := range []*list.List{t.brief, t.lasting} {
+		for e := order.Front(); e != nil && e.Value.(*flow).used.Before(before); e = order.Front() {
+			t.dropLocked(e)
+		}
 	}
 }
 
 func (t *flows) dropLocked(e *list.Element) {
-	f := t.order.Remove(e).(*flow)
+	f := e.Value.(*flow)
+	t.orderLocked(f).Remove(e)
 	_ = f.conn.Close()
 	delete(t.open[f.socket], f.client)
 	if len(t.open[f.socket]) == 0 {
@@ -115,13 +145,17 @@ func (t *flows) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	for e := t.order.Front(); e != nil; e = t.order.Front() {
-		t.dropLocked(e)
+	for _, ofSocket := range t.open {
+		for _, e := range ofSocket {
+			t.dropLocked(e)
+		}
 	}
 }
 
 func (t *flows) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.order.Len()
+	return t.countLocked()
 }
+
+func (t *flows) countLocked() int { return t.brief.Len() + t.lasting.Len() }

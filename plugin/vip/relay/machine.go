@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"net/netip"
-	"syscall"
 )
 
 // machine is what is beyond sockets: the addresses that this machine answers on.
@@ -25,15 +24,3 @@ type unable string
 
 // Error says what would be right.
 func (u unable) Error() string { return string(u) }
-
-const maxAffordable = 16384
-
-// affordable is how many connections the process has file descriptors for: two sockets each, and two pipes of two ends to
-// splice by. Half of them are for others.
-func affordable() int {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return maxAffordable / 16
-	}
-	return int(min(limit.Cur/12+1, maxAffordable))
-}

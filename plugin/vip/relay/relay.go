@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nameplane/nameplane/plugin/vip/plan"
@@ -24,9 +25,9 @@ type Options struct {
 	KeepAlive    time.Duration // silence after which a TCP peer is asked whether it is there; 1 min
 	HalfClosed   time.Duration // silence after which a connection ends of which one direction has; 10 min
 	FlowIdle     time.Duration // silence after which a UDP flow ends; 1 min
-	MaxConns     int           // TCP connections at a time; by the process's limit of file descriptors, 16384 at most
+	MaxConns     int           // TCP connections at a time; as many as half of the process's file descriptors are enough for
 	MaxPerClient int           // ... of one client's address; half of MaxConns
-	MaxFlows     int           // UDP flows at a time; as many as MaxConns
+	MaxFlows     int           // UDP flows at a time; as many as a quarter of the process's file descriptors
 	MaxAffinity  int           // clients that are remembered for their backend; 65536
 	Log          *slog.Logger  // none
 	Now          func() time.Time
@@ -38,15 +39,29 @@ func (o Options) withDefaults() Options {
 	def(&o.KeepAlive, time.Minute)
 	def(&o.HalfClosed, 10*time.Minute)
 	def(&o.FlowIdle, time.Minute)
-	def(&o.MaxConns, affordable())
+	files := maxFiles()
+	def(&o.MaxConns, files/2/filesPerConn)
 	def(&o.MaxPerClient, (o.MaxConns+1)/2)
-	def(&o.MaxFlows, o.MaxConns)
+	def(&o.MaxFlows, files/4)
 	def(&o.MaxAffinity, 1<<16)
 	def(&o.Log, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return o
+}
+
+// filesPerConn is what a connection needs: two sockets, and two pipes of two ends to splice by.
+const filesPerConn = 6
+
+// maxFiles is how many file descriptors this process may have, or as many as are of use.
+func maxFiles() int {
+	const most, least = 1 << 17, 256
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return least
+	}
+	return int(max(min(limit.Cur, most), least))
 }
 
 func def[T comparable](v *T, d T) {

@@ -198,6 +198,39 @@ func TestFlowsAreBounded(t *testing.T) {
 	}
 }
 
+// However many ask once, flows that last go on.
+func TestFlowsThatLast(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	server := newDatagrams(t)
+	r, at := newRelay(t, Options{MaxFlows: 10, Now: clock.now}), virtual(t)
+	apply(t, r, service("a", front(at, cluster.UDP, server.addr)))
+	lasts := client(t, at)
+	ask(t, lasts)
+	clock.forward(3 * time.Second)
+	ask(t, lasts)
+	for range 100 {
+		clock.forward(time.Millisecond)
+		ask(t, client(t, at))
+	}
+	opened := r.Stats().Flows
+	ask(t, lasts)
+	if now := r.Stats().Flows; now != opened {
+		t.Error("the flow was evicted")
+	}
+	var others []*net.UDPConn
+	for range 20 { // of those that last, the one idle longest
+		clock.forward(time.Second)
+		others = append(others, client(t, at))
+		ask(t, others[len(others)-1])
+		clock.forward(3 * time.Second)
+		ask(t, others[len(others)-1])
+	}
+	if s := r.Stats(); s.OpenFlows != 10 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
 // What a client must not reach, or nobody answers now, is dropped without a flow.
 func TestDropDatagrams(t *testing.T) {
 	t.Parallel()
