@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"net"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -10,26 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDatagram is as much as one can hold.
-const maxDatagram = 65535
+// bufferSize is as much as a datagram can hold.
+const bufferSize = 65535
 
 func newBuffers() *sync.Pool {
-	return &sync.Pool{New: func() any { return new([maxDatagram]byte) }}
+	return &sync.Pool{New: func() any { return new([bufferSize]byte) }}
 }
 
-// receiver reads datagrams. While it waits it holds no buffer, so that thousands of sockets need few.
+// receiver reads a socket. While it waits it holds no buffer, so that thousands of sockets that are idle need none.
 type receiver struct {
 	raw     syscall.RawConn
 	step    func(fd uintptr) (done bool)
 	buffers *sync.Pool
 
-	buffer *[maxDatagram]byte // nil while there is no datagram
+	buffer *[bufferSize]byte // nil while nothing has come
 	n      int
 	from   unix.Sockaddr
 	err    error
 }
 
-func newReceiver(conn *net.UDPConn, buffers *sync.Pool) (*receiver, error) {
+func newReceiver(conn syscall.Conn, buffers *sync.Pool) (*receiver, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -39,7 +38,7 @@ func newReceiver(conn *net.UDPConn, buffers *sync.Pool) (*receiver, error) {
 	return r, nil
 }
 
-// next waits for a datagram, which is the receiver's until release.
+// next waits for a datagram, or for bytes of a stream. They are the caller's until release.
 func (r *receiver) next() ([]byte, error) {
 	if err := r.raw.Read(r.step); err != nil {
 		return nil, err
@@ -53,7 +52,7 @@ func (r *receiver) next() ([]byte, error) {
 
 func (r *receiver) try(fd uintptr) (done bool) {
 	if r.buffer == nil {
-		r.buffer = r.buffers.Get().(*[maxDatagram]byte)
+		r.buffer = r.buffers.Get().(*[bufferSize]byte)
 	}
 	r.n, r.from, r.err = unix.Recvfrom(int(fd), r.buffer[:], 0)
 	if r.err == unix.EAGAIN || r.err == unix.EINTR {

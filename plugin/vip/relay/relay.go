@@ -25,7 +25,7 @@ type Options struct {
 	KeepAlive    time.Duration // silence after which a TCP peer is asked whether it is there; 1 min
 	HalfClosed   time.Duration // silence after which a connection ends of which one direction has; 10 min
 	FlowIdle     time.Duration // silence after which a UDP flow ends; 1 min
-	MaxConns     int           // TCP connections at a time; as many as half of the process's file descriptors are enough for
+	MaxConns     int           // TCP connections at a time, of two file descriptors each; a quarter of the process's
 	MaxPerClient int           // ... of one client's address; half of MaxConns
 	MaxFlows     int           // UDP flows at a time; as many as a quarter of the process's file descriptors
 	MaxAffinity  int           // clients that are remembered for their backend; 65536
@@ -40,7 +40,7 @@ func (o Options) withDefaults() Options {
 	def(&o.HalfClosed, 10*time.Minute)
 	def(&o.FlowIdle, time.Minute)
 	files := maxFiles()
-	def(&o.MaxConns, files/2/filesPerConn)
+	def(&o.MaxConns, files/4)
 	def(&o.MaxPerClient, (o.MaxConns+1)/2)
 	def(&o.MaxFlows, files/4)
 	def(&o.MaxAffinity, 1<<16)
@@ -50,9 +50,6 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
-
-// filesPerConn is what a connection needs: two sockets, and two pipes of two ends to splice by.
-const filesPerConn = 6
 
 // maxFiles is how many file descriptors this process may have, or as many as are of use.
 func maxFiles() int {

@@ -1,11 +1,9 @@
 package relay
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +13,7 @@ import (
 type session struct {
 	addr   netip.Addr
 	client *net.TCPConn
+	half   atomic.Bool // one direction has ended
 
 	mu      sync.Mutex   // guards the following
 	backend *net.TCPConn // nil while none has answered
@@ -53,38 +52,35 @@ func reset(conn *net.TCPConn) {
 	_ = conn.Close()
 }
 
-// relay copies both ways until both have ended or one has failed. A direction that has ended leaves the other open: clients
-// that shut down for writing still want their answer. Thereafter the other one must move within each halfClosed, as peers
-// that have closed altogether look the same from here, and of some of them nothing else is ever heard.
-func (s *session) relay(in, out *atomic.Uint64, halfClosed time.Duration) {
+// relay moves bytes both ways until both have ended or one has failed. A direction that has ended leaves the other open:
+// clients that shut down for writing still want their answer. Thereafter the other one must move within each halfClosed, as
+// peers that have closed altogether look the same from here, and of some of them nothing else is ever heard.
+func (s *session) relay(r *Relay) {
 	var other sync.WaitGroup
-	other.Go(func() { s.copy(s.client, s.backend, out, halfClosed) })
-	s.copy(s.backend, s.client, in, halfClosed)
+	other.Go(func() { s.pass(r, s.client, s.backend, &r.counters.bytesOut) })
+	s.pass(r, s.backend, s.client, &r.counters.bytesIn)
 	other.Wait()
 	_ = s.client.Close()
 	_ = s.backend.Close()
 }
 
-// copy moves bytes from src to dst until src has no more. Neither is wrapped, and so the kernel can splice them.
-func (s *session) copy(dst, src *net.TCPConn, bytes *atomic.Uint64, halfClosed time.Duration) {
-	for {
-		n, err := io.Copy(dst, src)
+// pass moves bytes from src to dst until src has no more, and passes on how it ended.
+func (s *session) pass(r *Relay, dst, src *net.TCPConn, bytes *atomic.Uint64) {
+	m, err := newMover(dst, src, r.buffers)
+	for err == nil {
+		if s.half.Load() {
+			_ = src.SetReadDeadline(time.Now().Add(r.opts.HalfClosed))
+		}
+		var n int64
+		n, err = m.move()
 		bytes.Add(uint64(n))
-		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			err = src.SetReadDeadline(time.Now().Add(halfClosed))
-			if err == nil {
-				continue
-			}
-		}
-		if err == nil {
-			err = dst.CloseWrite()
-		}
-		if err == nil {
-			err = dst.SetReadDeadline(time.Now().Add(halfClosed))
-		}
-		if err != nil {
-			s.abort()
-		}
-		return
+	}
+	if err == io.EOF {
+		err = dst.CloseWrite()
+		s.half.Store(true)
+		_ = dst.SetReadDeadline(time.Now().Add(r.opts.HalfClosed))
+	}
+	if err != nil {
+		s.abort()
 	}
 }

@@ -30,3 +30,12 @@ func portWhenConnecting(_, _ string, c syscall.RawConn) error {
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 	})
 }
+
+// queuedAt is how many bytes a connection has that were not read (tcp(7), SIOCINQ).
+func queuedAt(fd uintptr) int64 {
+	n, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return int64(n)
+}

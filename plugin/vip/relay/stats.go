@@ -21,7 +21,7 @@ type Stats struct {
 	Shed         uint64 // connections that were one too many, in all or of one client
 	Denied       uint64 // connections and flows of clients that the policy does not let in, or that no backend is there for
 	AcceptErrors uint64 // connections that could not be accepted, for want of file descriptors most likely
-	BytesIn      uint64 // from clients to backends; counted when a direction has ended
+	BytesIn      uint64 // from clients to backends
 	BytesOut     uint64 // from backends to clients
 
 	OpenFlows    int    // UDP flows that are open now

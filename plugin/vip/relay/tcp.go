@@ -85,7 +85,7 @@ func (l *listener) take(conn *net.TCPConn) {
 			return
 		}
 		r.counters.connections.Add(1)
-		s.relay(&r.counters.bytesIn, &r.counters.bytesOut, r.opts.HalfClosed)
+		s.relay(r)
 	})
 }
 

@@ -29,7 +29,7 @@ func newDatagrams(t testing.TB) *datagrams {
 	t.Cleanup(func() { _ = conn.Close() })
 	d := &datagrams{addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(), conn: conn}
 	go func() {
-		buf := make([]byte, maxDatagram)
+		buf := make([]byte, bufferSize)
 		for {
 			n, from, err := conn.ReadFromUDPAddrPort(buf)
 			if errors.Is(err, net.ErrClosed) {
@@ -266,7 +266,7 @@ func TestDatagramSizes(t *testing.T) {
 	}
 	var task sync.WaitGroup
 	task.Go(func() {
-		buf := make([]byte, maxDatagram)
+		buf := make([]byte, bufferSize)
 		for {
 			n, from, err := conn.ReadFromUDPAddrPort(buf)
 			if err != nil {
@@ -280,7 +280,7 @@ func TestDatagramSizes(t *testing.T) {
 	r, at := newRelay(t, Options{}), virtual(t)
 	apply(t, r, service("a", front(at, cluster.UDP, conn.LocalAddr().(*net.UDPAddr).AddrPort())))
 	c := client(t, at)
-	buf := make([]byte, maxDatagram)
+	buf := make([]byte, bufferSize)
 	for _, size := range []int{0, 1, 512, 1500, 9000, 65507} {
 		_ = c.SetDeadline(time.Now().Add(patience))
 		if _, err := c.Write(make([]byte, size)); err != nil {
