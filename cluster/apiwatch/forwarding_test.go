@@ -256,16 +256,18 @@ func FuzzRead(f *testing.F) {
 			t.Error("more addresses than bytes")
 		}
 		var spec cluster.SliceSpec
-		_, _, sliceErr := readSlice(object, cluster.Needs{PodNames: true, Zones: true, Forwarding: true}, &spec)
+		_, _, sliceErr := readSlice(object, cluster.Needs{PodNames: true, Zones: true, Forwarding: true, Imports: true}, &spec)
+		hosts, _, hostsErr := readIngress(object)
 		_, _, _, nodeErr := readNode(object)
 		_, _, _, podErr := readPod(object, cluster.Needs{PodLabels: true})
 		_, metaErr := readMetadata(object)
-		if metaErr != nil && (err == nil || sliceErr == nil || podErr == nil || nodeErr == nil) {
+		if metaErr != nil && (err == nil || sliceErr == nil || podErr == nil || nodeErr == nil || hostsErr == nil) {
 			t.Errorf("metadata is bad (%v), the object is not", metaErr)
 		}
 		_, w := cluster.NewStore()
 		w.PutService(&service)
 		w.PutSlice(&spec)
+		w.PutHosts(&hosts)
 		_, _ = decodeEvent(object)
 		_, _ = unwrap(object)
 	})

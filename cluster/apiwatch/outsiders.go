@@ -1,8 +1,6 @@
 package apiwatch
 
 import (
-	"cmp"
-
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/cluster/custom"
 )
@@ -69,34 +67,31 @@ func (d *delivery) putImport(object []byte) (string, error) {
 
 func (d *delivery) putIngress(object []byte) (string, error) {
 	spec, meta, err := readIngress(object)
-	if err != nil {
-		return "", err
-	}
-	d.writer.PutHosts(&spec)
-	return meta.version, nil
+	return d.putHosts(&spec, meta.version, err)
 }
 
 func (d *delivery) putGateway(object []byte) (string, error) {
 	spec, meta, err := custom.Gateway(object)
-	if err != nil {
-		return "", err
-	}
-	d.writer.PutHosts(&spec)
-	return meta.ResourceVersion, nil
+	return d.putHosts(&spec, meta.ResourceVersion, err)
 }
 
 func (d *delivery) putRoute(object []byte) (string, error) {
 	spec, meta, err := custom.HTTPRoute(object, false)
+	return d.putHosts(&spec, meta.ResourceVersion, err)
+}
+
+func (d *delivery) putHosts(spec *cluster.HostSpec, version string, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d.writer.PutHosts(&spec)
-	return meta.ResourceVersion, nil
+	d.writer.PutHosts(spec)
+	return version, nil
 }
 
 // readIngress is what matters of an Ingress: the hosts of its rules and certificates, and its load balancers.
 func readIngress(object []byte) (spec cluster.HostSpec, meta metadata, err error) {
 	spec.Kind = cluster.KindIngress
+	status := serviceFields{needs: cluster.Needs{External: true}} // the status of an Ingress is as a Service's
 	m := message{rest: object}
 	for m.next() {
 		switch m.number {
@@ -105,43 +100,18 @@ func readIngress(object []byte) (spec cluster.HostSpec, meta metadata, err error
 		case 2:
 			m.ingressSpec(&spec)
 		case 3:
-			spec.External = m.balancers()
+			m.adopt(status.status(m.inner()))
 		}
 	}
-	spec.Namespace, spec.Name = meta.namespace, meta.name
+	spec.Namespace, spec.Name, spec.External = meta.namespace, meta.name, status.external()
 	return spec, meta, m.err
-}
-
-// balancers reads the current field as an IngressStatus.
-func (m *message) balancers() (all []cluster.External) {
-	status := m.inner()
-	for status.next() {
-		if status.number != 1 { // loadBalancer
-			continue
-		}
-		in := status.inner()
-		for in.next() {
-			if in.number == 1 {
-				ingress, hostname := in.ingress()
-				if text := cmp.Or(ingress.IP, hostname); text != "" {
-					all = append(all, cluster.ParseExternal(text))
-				}
-			}
-		}
-		status.adopt(in.err)
-	}
-	m.adopt(status.err)
-	return all
 }
 
 // ingressSpec reads the current field as an IngressSpec.
 func (m *message) ingressSpec(spec *cluster.HostSpec) {
 	in := m.inner()
 	for in.next() {
-		switch in.number {
-		case 2: // tls
-			in.hosts(spec)
-		case 3: // rules
+		if in.number == 2 || in.number == 3 { // tls, rules
 			in.hosts(spec)
 		}
 	}

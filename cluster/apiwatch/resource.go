@@ -168,12 +168,7 @@ func (d *delivery) dropNode(object []byte) (string, error) {
 }
 
 func (d *delivery) drop(object []byte, gone func(namespace, name string)) (string, error) {
-	meta, err := readMetadata(object)
-	if err != nil {
-		return "", err
-	}
-	gone(meta.namespace, meta.name)
-	return meta.version, nil
+	return d.dropper(protobufFormat{}, gone)(object)
 }
 
 // complain counts what was left out of an object, and logs it the first time.

@@ -168,7 +168,7 @@ func (c *Cluster) startServer(ctx context.Context) (err error) {
 		// Else a Pod could be created only after the controllers had made its namespace's default account.
 		"--disable-admission-plugins=ServiceAccount",
 	}
-	if c.options.FastServiceIPs {
+	if c.options.FastServiceIPs && peer.OtherKubernetes() == "" { // older servers have no other allocator
 		args = append(args, "--emulated-version=1.33", "--feature-gates=MultiCIDRServiceAllocator=false")
 	}
 	if c.server, err = peer.Start(c.dir, filepath.Join(c.bin, "kube-apiserver"), args...); err != nil {

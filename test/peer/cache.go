@@ -85,15 +85,23 @@ func lock(path string) (unlock func(), err error) {
 // goCommand runs the go command in dir. Flags that the developer set for the product (-race, -mod) are not for peers;
 // with CGO off the binaries run in bare namespaces too.
 func goCommand(ctx context.Context, dir string, env []string, args ...string) error {
+	_, err := goOutput(ctx, dir, env, args...)
+	return err
+}
+
+// goOutput is goCommand's standard output.
+func goOutput(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	cmd.Env = append(cmd.Env, env...)
-	out, err := cmd.CombinedOutput()
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("go %s: %w\n%s", args[0], err, tail(out, 20))
+		return nil, fmt.Errorf("go %s: %w\n%s", args[0], err, tail(append(said.Bytes(), out...), 20))
 	}
-	return nil
+	return out, nil
 }
 
 // tail returns the last n lines of text.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
 // BuildControlPlane returns the folder that holds etcd, kube-apiserver, kube-controller-manager and kube-proxy. The Kubernetes
@@ -16,6 +17,9 @@ func BuildControlPlane(ctx context.Context) (string, error) {
 	source, err := controlPlaneSource()
 	if err != nil {
 		return "", err
+	}
+	if other := OtherKubernetes(); other != "" {
+		return otherControlPlane(ctx, source, other)
 	}
 	v, err := kubernetesVersion(filepath.Join(source, "go.mod"))
 	if err != nil {
@@ -31,10 +35,10 @@ func BuildControlPlane(ctx context.Context) (string, error) {
 }
 
 // linkControlPlane builds the one binary into dir and gives it the names that it acts upon.
-func linkControlPlane(ctx context.Context, source string, v version, dir string) error {
+func linkControlPlane(ctx context.Context, source string, v version, dir string, tags ...string) error {
 	const stamp = " -X k8s.io/component-base/version."
 	ldflags := "-s -w" + stamp + "gitVersion=" + v.git + stamp + "gitMajor=" + v.major + stamp + "gitMinor=" + v.minor
-	if err := goCommand(ctx, source, nil, "build", "-ldflags", ldflags, "-o", filepath.Join(dir, "controlplane"), "."); err != nil {
+	if err := goCommand(ctx, source, nil, "build", "-tags", strings.Join(tags, ","), "-ldflags", ldflags, "-o", filepath.Join(dir, "controlplane"), "."); err != nil {
 		return err
 	}
 	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy"} {
