@@ -25,8 +25,8 @@ func many(t testing.TB, size int) (l *loop, change func()) {
 		v.webAt(fmt.Sprintf("s%d", i), netip.AddrFrom4([4]byte{10, 96, byte(i >> 8), byte(i)}), "10.1.0.1", "10.1.0.2")
 	}
 	writer.Expect("test")
-	l = newLoop(planned{}, order{
-		mode: modePlan, policy: &plan.Policy{ProxyName: "nameplane"}, store: store, writer: writer, metrics: m, log: env.Log, now: time.Now,
+	l = newLoop(modePlan, planned{}, order{
+		policy: &plan.Policy{ProxyName: "nameplane"}, store: store, writer: writer, metrics: m, log: env.Log, now: time.Now,
 	})
 	l.step(t.Context())
 	if got := l.ledger.totals().services; got != size {

@@ -76,16 +76,16 @@ func (f *forwarder) take(v *VIP) {
 	defer f.mu.Unlock()
 	f.all = v.policy.All && v.mode != modePlan
 	next := order{
-		mode: v.mode, policy: &v.policy, store: v.lease.Store, writer: v.lease.Writer, server: serverAddr(v.lease.Source),
+		policy: &v.policy, store: v.lease.Store, writer: v.lease.Writer, server: serverAddr(v.lease.Source),
 		metrics: v.metrics, log: v.env.Log, now: v.env.Now,
 	}
 	if v.plane != nil {
 		f.end()
 		ctx, cancel := context.WithCancel(context.Background())
-		l := newLoop(v.plane, next)
+		l := newLoop(v.mode, v.plane, next)
 		f.loop, f.mode, f.stop = l, v.mode, cancel
 		v.plane = nil
-		f.tasks.Go(func() { l.attend(ctx) })
+		f.tasks.Go(func() { l.attend(ctx, next.log) })
 		f.tasks.Go(func() { l.run(ctx) })
 		return
 	}

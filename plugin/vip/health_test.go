@@ -45,10 +45,20 @@ func TestPages(t *testing.T) {
 		v.lease.Writer.Expect("test", cluster.KindService)
 		codes("before the list", 200, 200)
 		wait(overdue)
-		codes("a minute later", 503, 503)
+		codes("a minute later", 200, 200)
 		v.sync()
 		wait(time.Second)
 		codes("listed", 200, 200)
+		w.planes[0].set(&w.planes[0].applyErr, errKernel)
+		w.planes[0].set(&w.planes[0].adoptErr, errKernel)
+		v.web("a", 1, "10.1.0.1")
+		wait(overdue - 1)
+		codes("a change waits", 200, 200)
+		wait(1)
+		codes("for a minute", 503, 503)
+		w.planes[0].set(&w.planes[0].adoptErr, nil)
+		wait(maxBackoff)
+		codes("it is forwarded", 200, 200)
 		wait(10 * time.Minute)
 		codes("with nothing to do", 200, 200)
 		v.lease.Writer.PutNode(&cluster.Node{Name: "n1", Leaving: true})
@@ -57,8 +67,8 @@ func TestPages(t *testing.T) {
 		v.lease.Writer.PutNode(&cluster.Node{Name: "n1"})
 		wait(time.Second)
 		codes("the node stays", 200, 200)
-		if got := value(t, w, "kubeproxy_proxy_healthz_total"); got != 6 {
-			t.Errorf("%v answers of /healthz are counted, want 6", got)
+		if got := value(t, w, "kubeproxy_proxy_healthz_total"); got != 9 {
+			t.Errorf("%v answers of /healthz are counted, want 9", got)
 		}
 	})
 }

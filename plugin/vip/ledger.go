@@ -34,6 +34,10 @@ func newLedger() *ledger {
 func (l *ledger) enter(changed []*plan.Service) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.enterLocked(changed)
+}
+
+func (l *ledger) enterLocked(changed []*plan.Service) {
 	for _, s := range changed {
 		name := fullName(s)
 		if old := l.services[name]; old != nil {
@@ -56,10 +60,10 @@ func (l *ledger) enter(changed []*plan.Service) {
 // replace replaces all.
 func (l *ledger) replace(all []*plan.Service) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.services, l.sum = make(map[string]*plan.Service, len(all)), tally{}
 	clear(l.asked)
-	l.mu.Unlock()
-	l.enter(all)
+	l.enterLocked(all)
 }
 
 func fullName(s *plan.Service) string { return s.Namespace + "/" + s.Name }

@@ -31,7 +31,6 @@ const (
 
 // order is what one Corefile wants of the loop.
 type order struct {
-	mode    string
 	policy  *plan.Policy
 	store   *cluster.Store
 	writer  *cluster.Writer
@@ -42,8 +41,11 @@ type order struct {
 }
 
 // loop makes what the store says so, one change after the other. It is one goroutine: what it calls is called one at a time.
+//
+// Others read of it only what is guarded or does not change: mode, plane, queue, ledger, health, leaving.
 type loop struct {
 	order
+	mode      string
 	plane     Plane
 	orders    *inbox
 	pending   *order // taken once its store is synced; nil for none
@@ -67,9 +69,9 @@ type loop struct {
 	fullAt   time.Time
 }
 
-func newLoop(plane Plane, first order) *loop {
+func newLoop(mode string, plane Plane, first order) *loop {
 	l := &loop{
-		order: first, plane: plane, orders: newInbox(), pending: &first, queue: newQueue(first.now),
+		order: first, mode: mode, plane: plane, orders: newInbox(), pending: &first, queue: newQueue(first.now),
 		unwatch: func() {}, ledger: newLedger(), health: new(health), broken: make(chan struct{}, 1),
 	}
 	l.balancers = newBalancers(l.healthy)
@@ -102,13 +104,13 @@ func (l *loop) close() {
 }
 
 // attend runs what the plane does beside the loop, again and again when it fails.
-func (l *loop) attend(ctx context.Context) {
+func (l *loop) attend(ctx context.Context, log *slog.Logger) {
 	for {
 		err := l.plane.Run(ctx)
 		if ctx.Err() != nil || err == nil {
 			return
 		}
-		l.log.Error("a part of forwarding stopped; it is begun anew", "error", err)
+		log.Error("a part of forwarding stopped; it is begun anew", "error", err)
 		select {
 		case l.broken <- struct{}{}:
 		default:
@@ -121,14 +123,15 @@ func (l *loop) attend(ctx context.Context) {
 	}
 }
 
-// step does the first thing that is due, and returns the time until the next one is.
+// step does the first thing that is due, and returns the time until the next one is. An order whose store is not synced
+// waits, while what was ordered before is tended.
 func (l *loop) step(ctx context.Context) time.Duration {
-	if l.pending != nil {
-		if !l.pending.store.Synced() {
-			return lookEvery
-		}
+	if l.pending != nil && l.pending.store.Synced() {
 		l.obey(l.pending)
 		l.pending = nil
+	}
+	if l.state == nil {
+		return lookEvery
 	}
 	now := l.now()
 	switch {
@@ -142,7 +145,11 @@ func (l *loop) step(ctx context.Context) time.Duration {
 	case !now.Before(l.checkAt):
 		l.check(ctx)
 	}
-	return l.next(l.now())
+	next := l.next(l.now())
+	if l.pending != nil {
+		next = min(next, lookEvery)
+	}
+	return next
 }
 
 // next is the time until something is due.
