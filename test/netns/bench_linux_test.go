@@ -35,7 +35,8 @@ type forwarder struct {
 	name    string
 	metrics string // URL
 	table   string // its nft tables, of both families
-	start   func(b *testing.B, dir string) (*peer.Process, error)
+	bin     string
+	args    func(dir string) ([]string, error)
 }
 
 // cost is what one forwarder needed.
@@ -83,7 +84,7 @@ func measureForwarders(b *testing.B, services int) map[string]cost {
 	cluster := kube.Start(b, kube.Options{FastServiceIPs: true})
 	cluster.Load(b, forwardedObjects(services)...)
 	costs := map[string]cost{}
-	for _, f := range forwarders(cluster) {
+	for _, f := range forwarders(b, cluster) {
 		costs[f.name] = f.measure(b, cluster, services)
 	}
 	return costs
@@ -99,29 +100,49 @@ func accept(l net.Listener) {
 	}
 }
 
-func forwarders(cluster *kube.Cluster) []*forwarder {
+func forwarders(b *testing.B, cluster *kube.Cluster) []*forwarder {
+	b.Helper()
 	return []*forwarder{
-		{name: "kube-proxy", metrics: "http://127.0.0.1:10249/metrics", table: "kube-proxy", start: func(b *testing.B, dir string) (*peer.Process, error) {
-			return peer.Start(dir, filepath.Join(peer.ControlPlane(b), "kube-proxy"), "--kubeconfig="+cluster.Kubeconfig(), "--proxy-mode=nftables",
-				"--hostname-override="+nodeName, "--cluster-cidr=10.128.0.0/9", "--metrics-bind-address=127.0.0.1:10249", "--conntrack-max-per-core=0")
-		}},
-		{name: "nameplane", metrics: "http://127.0.0.1:9153/metrics", table: "nameplane", start: func(b *testing.B, dir string) (*peer.Process, error) {
-			corefile := fmt.Sprintf(".:1053 {\nbind 127.0.0.1\nprometheus 127.0.0.1:9153\nvip {\nkubeconfig %s\nmode nftables\nnode %s\nservices all\nservice_cidr 10.96.0.0/12\npod_cidr 10.128.0.0/9\n}\n}\n",
-				cluster.Kubeconfig(), nodeName)
-			path := filepath.Join(dir, "Corefile")
-			if err := os.WriteFile(path, []byte(corefile), 0o644); err != nil {
-				return nil, err
-			}
-			return peer.Start(dir, peer.Nameplane(b), "-conf", path)
-		}},
+		{
+			name: "kube-proxy", metrics: "http://127.0.0.1:10249/metrics", table: "kube-proxy", bin: filepath.Join(peer.ControlPlane(b), "kube-proxy"),
+			args: func(string) ([]string, error) {
+				return []string{
+					"--kubeconfig=" + cluster.Kubeconfig(), "--proxy-mode=nftables", "--hostname-override=" + nodeName,
+					"--cluster-cidr=10.128.0.0/9", "--metrics-bind-address=127.0.0.1:10249", "--conntrack-max-per-core=0",
+				}, nil
+			},
+		},
+		{
+			name: "nameplane", metrics: "http://127.0.0.1:9153/metrics", table: "nameplane", bin: peer.Nameplane(b),
+			args: func(dir string) ([]string, error) {
+				corefile := filepath.Join(dir, "Corefile")
+				return []string{"-conf", corefile}, os.WriteFile(corefile, []byte(fmt.Sprintf(`.:1053 {
+    bind 127.0.0.1
+    prometheus 127.0.0.1:9153
+    vip {
+        kubeconfig %s
+        node %s
+        services all
+        service_cidr 10.96.0.0/12
+        pod_cidr 10.128.0.0/9
+    }
+}
+`, cluster.Kubeconfig(), nodeName)), 0o644)
+			},
+		},
 	}
 }
 
 // measure starts the forwarder, waits until all is reachable, changes some services, and takes it away again.
 func (f *forwarder) measure(b *testing.B, cluster *kube.Cluster, services int) (c cost) {
 	b.Helper()
+	dir := b.TempDir()
+	args, err := f.args(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
 	begin := time.Now()
-	p, err := f.start(b, b.TempDir())
+	p, err := peer.Start(dir, f.bin, args...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -136,6 +157,7 @@ func (f *forwarder) measure(b *testing.B, cluster *kube.Cluster, services int) (
 		b.Fatal(err)
 	}
 	c.ready = time.Since(begin)
+	await(b, p, func() bool { return f.synced(b) > 0 }) // it counts when both families are done
 	own, children, err := p.CPU()
 	if err != nil {
 		b.Fatal(err)
