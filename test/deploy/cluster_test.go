@@ -66,7 +66,7 @@ func TestTakeOver(t *testing.T) {
 	checkAdopted(t, before, after)
 	eventually(t, "a second ReplicaSet", func() bool { return len(replicaSets(t, c)) == 2 })
 
-	t.Run("rights", func(t *testing.T) { checkRights(t, c) })
+	t.Run("rights", func(t *testing.T) { checkRights(t, c, "nameplane", baseRole) })
 	t.Run("answers", func(t *testing.T) { checkAnswers(t, c, after.configMap.Data["Corefile"]) })
 	t.Run("pod security", func(t *testing.T) { checkPodSecurity(t, c, after.deployment.Spec.Template) })
 }
@@ -111,11 +111,11 @@ func checkAdopted(t *testing.T, before, after snapshot) {
 	}
 }
 
-// accountConfig writes a kubeconfig of the base's service account.
-func accountConfig(t *testing.T, c *kube.Cluster) string {
+// accountConfig writes a kubeconfig of a service account.
+func accountConfig(t *testing.T, c *kube.Cluster, name string) string {
 	t.Helper()
 	hour := int64(60 * 60)
-	token, err := c.Client().CoreV1().ServiceAccounts(system).CreateToken(t.Context(), "nameplane",
+	token, err := c.Client().CoreV1().ServiceAccounts(system).CreateToken(t.Context(), name,
 		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &hour}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -135,8 +135,9 @@ func accountConfig(t *testing.T, c *kube.Cluster) string {
 }
 
 // checkRights asks the API server what the account may do: what the role says, beside what every account may.
-func checkRights(t *testing.T, c *kube.Cluster) {
-	config, err := clientcmd.BuildConfigFromFlags("", accountConfig(t, c))
+func checkRights(t *testing.T, c *kube.Cluster, name, role string) {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", accountConfig(t, c, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func checkRights(t *testing.T, c *kube.Cluster) {
 		}
 		granted = append(granted, rbacv1.PolicyRule{APIGroups: r.APIGroups, Resources: r.Resources, Verbs: r.Verbs})
 	}
-	want := load[rbacv1.ClusterRole](t, "base/cluster-role.yaml").Rules
+	want := load[rbacv1.ClusterRole](t, role).Rules
 	if diff := cmp.Diff(want, granted); diff != "" || review.Status.Incomplete {
 		t.Errorf("rights of the role (-), of the account (+):\n%s", diff)
 	}
@@ -216,7 +217,7 @@ func checkAnswers(t *testing.T, c *kube.Cluster, text string) {
 			Ports:       []discoveryv1.EndpointPort{{Port: &port}},
 			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.244.1.7"}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}},
 		})
-	address, _ := peer.StartServer(t, peer.Nameplane(t), onLoopback(t, text, accountConfig(t, c)))
+	address, _ := peer.StartServer(t, peer.Nameplane(t), onLoopback(t, text, accountConfig(t, c, "nameplane")))
 	for _, want := range []struct{ name, address string }{
 		{name: "kube-dns.kube-system.svc.cluster.local.", address: clusterDNS},
 		{name: "web.default.svc.cluster.local.", address: "10.244.1.7"},
@@ -253,8 +254,14 @@ func kubectl(t *testing.T, c *kube.Cluster, args ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := "\n    kubectl " + strings.ReplaceAll(strings.Join(args, " "), root, "deploy") + "\n"
-	if !strings.Contains(string(guide), shown) {
+	shown := "kubectl"
+	for _, arg := range args {
+		if strings.ContainsAny(arg, ` "{`) {
+			arg = "'" + arg + "'" // for a shell
+		}
+		shown += " " + strings.ReplaceAll(arg, root, "deploy")
+	}
+	if !regexp.MustCompile(`(?m)^ {4,}` + regexp.QuoteMeta(shown) + `$`).Match(guide) {
 		t.Errorf("README.md does not say %q", shown)
 	}
 	path, err := exec.LookPath("kubectl")
@@ -297,7 +304,7 @@ func TestOperatorsWay(t *testing.T) {
 	checkAdopted(t, before, look(t, c))
 	eventually(t, "a second ReplicaSet", func() bool { return len(replicaSets(t, c)) == 2 })
 	kubectl(t, c, "delete", "-k", filepath.Join(root, "overlays/standalone"))
-	checkRights(t, c)
+	checkRights(t, c, "nameplane", baseRole)
 
 	kubectl(t, c, "-n", system, "rollout", "undo", "deployment/coredns")
 	after := look(t, c)

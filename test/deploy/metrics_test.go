@@ -32,12 +32,25 @@ type ruleFile struct {
 
 // dashboard is what is looked at of Grafana's.
 type dashboard struct {
-	Panels []struct {
-		Title   string `json:"title"`
-		Targets []struct {
-			Expr string `json:"expr"`
-		} `json:"targets"`
-	} `json:"panels"`
+	Panels []panel `json:"panels"`
+}
+
+type panel struct {
+	ID      int    `json:"id"`
+	Title   string `json:"title"`
+	GridPos struct{ H, W, X, Y int }
+	Targets []struct {
+		Expr string `json:"expr"`
+	} `json:"targets"`
+	Panels []panel `json:"panels"` // of a row
+}
+
+// all are the panels of the dashboard, those of rows among them.
+func (d dashboard) all() (list []panel) {
+	for _, p := range d.Panels {
+		list = append(append(list, p), p.Panels...)
+	}
+	return list
 }
 
 // expressions are those of rules and panels, by their names.
@@ -52,29 +65,67 @@ func expressions(t *testing.T) map[string]string {
 			found[rule.Alert] = rule.Expr
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(root, "monitoring/dashboard.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var d dashboard
-	if err := json.Unmarshal(text, &d); err != nil {
-		t.Fatal(err)
-	}
-	for _, panel := range d.Panels {
-		for _, target := range panel.Targets {
-			found[panel.Title] += target.Expr + "\n"
+	for _, p := range loadDashboard(t).all() {
+		for _, target := range p.Targets {
+			found[p.Title] += target.Expr + "\n"
 		}
 	}
 	return found
 }
 
+func loadDashboard(t *testing.T) (d dashboard) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "monitoring/dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// Panels have numbers of their own and do not overlap; those of a row that is closed lie where they will when it is open.
+func TestDashboardLayout(t *testing.T) {
+	t.Parallel()
+	d := loadDashboard(t)
+	numbers := map[int]string{}
+	for _, p := range d.all() {
+		if other, taken := numbers[p.ID]; taken {
+			t.Errorf("%s and %s have the number %d", p.Title, other, p.ID)
+		}
+		numbers[p.ID] = p.Title
+	}
+	groups := [][]panel{d.Panels}
+	for _, p := range d.Panels {
+		groups = append(groups, p.Panels)
+	}
+	for _, group := range groups {
+		for i, p := range group {
+			if p.GridPos.W == 0 || p.GridPos.H == 0 || p.GridPos.X+p.GridPos.W > 24 {
+				t.Errorf("%s is at %+v", p.Title, p.GridPos)
+			}
+			for _, other := range group[:i] {
+				if p.covers(other) {
+					t.Errorf("%s covers %s", p.Title, other.Title)
+				}
+			}
+		}
+	}
+}
+
+func (p panel) covers(q panel) bool {
+	a, b := p.GridPos, q.GridPos
+	return a.X < b.X+b.W && b.X < a.X+a.W && a.Y < b.Y+b.H && b.Y < a.Y+a.H
+}
+
 // What rules and panels ask for is what the program shows: an alert on a series that nobody exports never fires.
 func TestMetricsExist(t *testing.T) {
 	t.Parallel()
-	shown := scrape(t)
-	name := regexp.MustCompile(`\b(?:coredns|nameplane|process)_[a-z0-9_]+`)
+	shown := scrape(t) + scrapeForwarder(t)
+	name := regexp.MustCompile(`\b(?:coredns|kubeproxy|nameplane|process)_[a-z0-9_]+`)
 	all := expressions(t)
-	if len(all) < 20 {
+	if len(all) < 50 {
 		t.Errorf("%d expressions, want those of the rules and of the dashboard", len(all))
 	}
 	for where, expression := range all {
@@ -136,6 +187,24 @@ func scrape(t *testing.T) string {
 		body, err := io.ReadAll(response.Body)
 		shown = string(body)
 		return err == nil && response.StatusCode == http.StatusOK && strings.Contains(shown, "\ncoredns_proxy_healthcheck_failures_total{")
+	})
+	return shown
+}
+
+// scrapeForwarder is the metrics of the forwarder, running with the shipped Corefile on the demo's manifests, but in the mode
+// that has the most of them.
+func scrapeForwarder(t *testing.T) string {
+	t.Helper()
+	demo, err := filepath.Abs("../../cmd/nameplane/demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startForwarder(t, "mode relay\n        manifests "+demo, "127.96.0.0/16")
+	var shown string
+	eventually(t, "metrics of the relay", func() bool {
+		get(p.livez)
+		_, shown = get(p.metrics)
+		return strings.Contains(shown, "\nnameplane_vip_relay_connections ")
 	})
 	return shown
 }
