@@ -1,7 +1,9 @@
 package nftables
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -84,19 +86,29 @@ func (t *table) read(ctx context.Context) (*state, error) {
 	for _, o := range t.layout.objects {
 		s.fresh = s.fresh || !names.sets[o.name]
 	}
-	s.fresh = s.fresh || t.intact(ctx, s.made) != nil
-	for _, o := range t.layout.objects {
-		if s.fresh {
-			break
-		}
-		if s.elements[o.name], err = t.rules.Elements(ctx, o); err != nil {
-			s.fresh = true
-		}
+	if !s.fresh {
+		err = cmp.Or(t.intact(ctx, s.made), t.fill(ctx, s))
+	}
+	if errors.Is(err, errForeign) {
+		s.fresh, err = true, nil
 	}
 	if s.fresh {
 		s = &state{exists: s.exists, hooks: s.hooks, fresh: true, made: map[string]bool{}}
 	}
-	return s, ctx.Err()
+	return s, cmp.Or(err, ctx.Err())
+}
+
+// errForeign is of a table which is not as we make it: somebody else had a hand in it.
+var errForeign = errors.New("not as nameplane makes it")
+
+// fill reads the elements.
+func (t *table) fill(ctx context.Context, s *state) (err error) {
+	for _, o := range t.layout.objects {
+		if s.elements[o.name], err = t.rules.Elements(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // intact tells whether all chains have their rules.
@@ -107,12 +119,12 @@ func (t *table) intact(ctx context.Context, made map[string]bool) error {
 	}
 	for _, c := range t.layout.chains {
 		if has := count[c.name]; has != len(c.rules) {
-			return fmt.Errorf("chain %s has %d rules, want %d", c.name, has, len(c.rules))
+			return fmt.Errorf("%w: chain %s has %d rules, want %d", errForeign, c.name, has, len(c.rules))
 		}
 	}
 	for name := range made {
 		if count[name] == 0 {
-			return fmt.Errorf("chain %s has no rules", name)
+			return fmt.Errorf("%w: chain %s has no rules", errForeign, name)
 		}
 	}
 	return nil

@@ -2,6 +2,8 @@ package nftables
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"sigs.k8s.io/knftables"
 )
@@ -15,7 +17,7 @@ func openNFT(f family, name string) (*nft, error) {
 		return nil, err
 	}
 	n := newNFT(f, name, i)
-	n.rules = func(context.Context) (map[string]int, error) { return countRules(f, name) }
+	n.reader = &reader{f, name}
 	return n, nil
 }
 
@@ -25,13 +27,11 @@ type nft struct {
 	family family
 	name   string
 	layout layout
-	rules  func(context.Context) (map[string]int, error)
+	reader *reader // nil where i is no kernel's
 }
 
 func newNFT(f family, name string, i knftables.Interface) *nft {
-	n := &nft{Interface: i, family: f, name: name, layout: newLayout(f)}
-	n.rules = n.listRules
-	return n
+	return &nft{Interface: i, family: f, name: name, layout: newLayout(f)}
 }
 
 // String is the table as nft names it.
@@ -40,20 +40,11 @@ func (n *nft) String() string { return "table " + n.family.name + " " + n.name }
 // Twin opens the table that serves while ours is replaced.
 func (n *nft) Twin() (ruleset, error) { return openNFT(n.family, tableName+"-twin") }
 
-// Rules asks the kernel itself, where it can: nft would read all elements of the table for it.
-func (n *nft) Rules(ctx context.Context) (map[string]int, error) { return n.rules(ctx) }
-
-func (n *nft) listRules(ctx context.Context) (map[string]int, error) {
-	count := map[string]int{}
-	list, err := n.ListRules(ctx, "")
-	for _, rule := range list {
-		count[rule.Chain]++
-	}
-	return count, err
-}
-
-// Contents asks for all names at once: nft reads the whole table for each question.
+// Contents are the names of the table's parts.
 func (n *nft) Contents(ctx context.Context) (contents, error) {
+	if n.reader != nil {
+		return n.reader.contents()
+	}
 	c := contents{chains: map[string]bool{}, sets: map[string]bool{}}
 	all, err := n.ListAll(ctx)
 	if err != nil && !knftables.IsNotFound(err) {
@@ -62,23 +53,37 @@ func (n *nft) Contents(ctx context.Context) (contents, error) {
 	for _, name := range all["chain"] {
 		c.chains[name] = true
 	}
-	for _, kind := range []string{"set", "map"} {
-		for _, name := range all[kind] {
-			c.sets[name] = true
-		}
+	for _, name := range append(all["set"], all["map"]...) {
+		c.sets[name] = true
 	}
 	return c, nil
 }
 
-// Elements reads one set or map of our table, nothing else.
+// Rules are how many rules each chain has.
+func (n *nft) Rules(ctx context.Context) (map[string]int, error) {
+	if n.reader != nil {
+		return n.reader.rules()
+	}
+	count := map[string]int{}
+	list, err := n.ListRules(ctx, "")
+	for _, rule := range list {
+		count[rule.Chain]++
+	}
+	return count, err
+}
+
+// Elements are those of one set or map. The few of intervals, which the kernel keeps as it likes, nft puts together.
 func (n *nft) Elements(ctx context.Context, o object) (map[string]string, error) {
+	if n.reader != nil && !o.interval {
+		return n.reader.elements(o)
+	}
 	kind := "set"
 	if o.isMap {
 		kind = "map"
 	}
 	list, err := n.ListElements(ctx, kind, o.name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errForeign, err) // most likely an interval that is no prefix
 	}
 	found := make(map[string]string, len(list))
 	for _, e := range list {
@@ -134,6 +139,11 @@ func (n *nft) transaction(c *change) *knftables.Transaction {
 	}
 	for _, name := range c.retire {
 		tx.Delete(&knftables.Chain{Name: name})
+	}
+	for _, name := range c.retire {
+		if strings.HasPrefix(name, endpointPrefix) {
+			tx.Delete(&knftables.Set{Name: name})
+		}
 	}
 	return tx
 }

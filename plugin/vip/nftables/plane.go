@@ -98,6 +98,9 @@ func Cleanup(ctx context.Context) (removed []string, err error) {
 	var problems []error
 	for _, f := range families() {
 		rules, err := openRules(f)
+		if errors.Is(err, exec.ErrNotFound) {
+			return nil, nil // without the program nft nobody has made one
+		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("to delete table %v %s: %w", f.name, tableName, err))
 			continue

@@ -25,7 +25,7 @@ type change struct {
 	sets   []dynamic
 	chains []chain
 	add    []element
-	retire []string // chains and sets of these names that nothing refers to any more
+	retire []string // chains that nothing refers to any more, and the sets that are those of endpoints among them
 }
 
 func (c *change) empty() bool {
