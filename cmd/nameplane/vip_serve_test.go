@@ -166,6 +166,38 @@ func TestVIP(t *testing.T) {
 	p.end(exitOK)
 }
 
+// Names and virtual IPs come from one store, wherever in the Corefile the directives stand; a source of its own is another.
+func TestVIPSharesStore(t *testing.T) {
+	demo, err := filepath.Abs("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const vip = ". {\n bind 127.0.0.1\n vip {\n  mode plan\n  %s\n }\n}\n"
+	kubernetes := "cluster.local {\n bind 127.0.0.1\n kubernetes {\n  manifests " + demo + "\n }\n}\n"
+	for _, test := range []struct {
+		name, corefile string
+		read           int // times that manifests are read
+	}{
+		{name: "vip first", corefile: fmt.Sprintf(vip, "") + kubernetes, read: 1},
+		{name: "vip last", corefile: kubernetes + fmt.Sprintf(vip, ""), read: 1},
+		{name: "of its own", corefile: kubernetes + fmt.Sprintf(vip, "manifests "+filepath.Join(demo, "nginx.yaml")), read: 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := launch(t, test.corefile, "-conf", "stdin", "-p", "0")
+			port := p.await(`\.:(\d+) on 127\.0\.0\.1\n`)
+			p.await(`\[INFO\] plugin/vip: all is planned, and nothing forwarded mode=plan services=\d`)
+			if reply := ask(t, port, "my-nginx.default.svc.cluster.local."); len(reply.Answer) != 1 {
+				t.Errorf("got %s", reply)
+			}
+			if got := strings.Count(p.stdout.String(), "manifests read"); got != test.read {
+				t.Errorf("manifests are read %d times, want %d", got, test.read)
+			}
+			send(t, syscall.SIGTERM)
+			p.end(exitOK)
+		})
+	}
+}
+
 // Two in two blocks are one too many: the whole Corefile is refused.
 func TestVIPTwice(t *testing.T) {
 	t.Parallel()
