@@ -31,7 +31,7 @@ func (s *service) sticky(f family, front *frontend, slots []netip.AddrPort) stic
 	port := fmt.Sprintf("%s:%s/%v %v", s.id, front.Port, front.Key.Protocol, front.Affinity)
 	out := sticky{timeout: front.Affinity}
 	choose := chain{}
-	var draw strings.Builder
+	var draw []string
 	for slot, b := range slots {
 		name := endpointPrefix + hash(port+" "+b.String())
 		out.endpoints = append(out.endpoints, name)
@@ -40,19 +40,12 @@ func (s *service) sticky(f family, front *frontend, slots []netip.AddrPort) stic
 			fmt.Sprintf("meta l4proto %v dnat to %v", front.Key.Protocol, b),
 		}})
 		choose.rules = append(choose.rules, f.spell("$ip saddr @"+name+" goto "+name))
-		fmt.Fprintf(&draw, "%s%d : goto %s", separator(slot), slot, name)
+		draw = append(draw, fmt.Sprintf("%d : goto %s", slot, name))
 	}
-	choose.rules = append(choose.rules, fmt.Sprintf("numgen random mod %d vmap { %s }", len(slots), draw.String()))
+	choose.rules = append(choose.rules, fmt.Sprintf("numgen random mod %d vmap { %s }", len(slots), strings.Join(draw, " , ")))
 	choose.name = stickyPrefix + hash(port+strings.Join(choose.rules, ";"))
 	out.chain, out.chains = choose.name, append(out.chains, choose)
 	return out
-}
-
-func separator(i int) string {
-	if i == 0 {
-		return ""
-	}
-	return ", "
 }
 
 func hash(text string) string {

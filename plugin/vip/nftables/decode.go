@@ -78,7 +78,10 @@ func decode(f family, list []kind, b []byte) (string, bool) {
 		text = k.spell(text, b[:size])
 		b = b[min((size+3)&^3, len(b)):]
 	}
-	return string(text), len(b) == 0
+	if len(b) > 0 {
+		return "", false
+	}
+	return string(text), true
 }
 
 // The kernel's numbers of verdicts (include/uapi/linux/netfilter.h and nf_tables.h).

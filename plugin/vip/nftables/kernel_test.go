@@ -4,49 +4,11 @@ package nftables
 
 import (
 	"log/slog"
-	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/nameplane/nameplane/plugin/vip/plan"
 )
-
-func prefixes(text string) (list []netip.Prefix) {
-	for _, word := range strings.Fields(text) {
-		list = append(list, netip.MustParsePrefix(word))
-	}
-	return list
-}
-
-func backends(text string) (list []netip.AddrPort) {
-	for _, word := range strings.Fields(text) {
-		list = append(list, netip.MustParseAddrPort(word))
-	}
-	return list
-}
-
-func forward(text string) plan.Target { return plan.Target{Backends: backends(text)} }
-
-func testPolicy() *plan.Policy {
-	return &plan.Policy{
-		All: true, AllowPods: true, AllowNode: true,
-		ServiceCIDRs: prefixes("10.96.0.0/16 fd00:96::/112"), PodCIDRs: prefixes("10.1.0.0/16 fd00:1::/32"),
-		NodePortAddrs: prefixes("192.168.50.1/32 fd00:50::1/128"),
-	}
-}
-
-// clusterIP is a frontend for all clients alike.
-func clusterIP(key string, target plan.Target) plan.Frontend {
-	k, err := plan.ParseKey(key)
-	if err != nil {
-		panic(err)
-	}
-	return plan.Frontend{Key: k, Inside: target}
-}
-
-func named(name string, frontends ...plan.Frontend) *plan.Service {
-	return &plan.Service{Namespace: "default", Name: name, Frontends: frontends}
-}
 
 // lab is a node, two pods and a host outside.
 type lab struct {
@@ -114,25 +76,6 @@ func TestForward(t *testing.T) {
 	} {
 		test.expect(t)
 	}
-}
-
-// nodePort is a frontend on the node's addresses, with externalTrafficPolicy Cluster.
-func nodePort(key string, target plan.Target) plan.Frontend {
-	f := clusterIP(key, target)
-	f.Kind, f.Outside, f.Masquerade = plan.NodePort, target, true
-	return f
-}
-
-// local is a frontend with externalTrafficPolicy Local.
-func local(f plan.Frontend, outside plan.Target) plan.Frontend {
-	f.Outside, f.Masquerade = outside, false
-	return f
-}
-
-func loadBalancer(key string, target plan.Target, sources string) plan.Frontend {
-	f := nodePort(key, target)
-	f.Kind, f.Sources = plan.LoadBalancer, prefixes(sources)
-	return f
 }
 
 func (l *lab) adopt(t *testing.T, all ...*plan.Service) {
