@@ -3,9 +3,12 @@ package demo
 import (
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -165,4 +168,42 @@ func write(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestUnreadyPod is the demo's own advice: a pod that is not ready gets no more connections, and the name stays.
+func TestUnreadyPod(t *testing.T) {
+	onlyLinux(t)
+	dir := copyDemo(t)
+	server := startDemo(t, dir)
+	const url = "http://127.96.191.194:8080/"
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answers := func(want ...string) func() error {
+		return func() error {
+			seen := map[string]bool{}
+			for range 30 {
+				name, _, _ := strings.Cut(get(t, client, url), " ")
+				seen[name] = true
+			}
+			if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, want) {
+				return fmt.Errorf("connections are answered by %q, want %q", got, want)
+			}
+			return nil
+		}
+	}
+	const first, second = "my-nginx-5b56ccd65f-4xk8p", "my-nginx-5b56ccd65f-p9w2d"
+	within(t, 5*time.Second, answers(first, second))
+
+	nginx := filepath.Join(dir, "nginx.yaml")
+	text, err := os.ReadFile(nginx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.LastIndex(string(text), `status: "True"`)
+	write(t, nginx, string(text[:at])+`status: "False"`+string(text[at+len(`status: "True"`):]))
+	within(t, 5*time.Second, answers(first))
+	if reply := server.ask(t, "my-nginx.default.svc.cluster.local.", dns.TypeA); len(reply.Answer) != 1 {
+		t.Errorf("the name is gone: %s", reply)
+	}
+	write(t, nginx, string(text))
+	within(t, 5*time.Second, answers(first, second))
 }
