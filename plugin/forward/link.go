@@ -18,6 +18,9 @@ const (
 	// mostFlights bounds the queries under way on one link: with three quarters of the IDs free, finding one is quick
 	// and guessing one is not.
 	mostFlights = 1 << 14
+	// lastLook is for reading what has come by the time that queries are given up: a process that gets no processor for a
+	// while, as under a quota, finds the time over and the replies there, which a read past its deadline does not return.
+	lastLook = 5 * time.Millisecond
 )
 
 // link is a socket or connection to an upstream. Any number of queries may be under way on it: replies find theirs by ID
@@ -32,6 +35,7 @@ type link struct {
 	flights map[uint16]*flight
 	scratch wire.Reply
 	alarm   time.Time // when a read ends in vain at the latest; zero for never
+	looking bool      // once more, for what came before the alarm
 	queries int       // sent so far
 	replies int       // received so far
 	most    int       // as many queries are sent; 0 for any number
@@ -218,6 +222,10 @@ func (l *link) awake(err error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.alarm = time.Time{}
+	if l.looking = !l.looking; l.looking {
+		l.wakeBy(now.Add(lastLook))
+		return true
+	}
 	var next time.Time
 	for _, f := range l.flights {
 		if f.deadline.After(now) {

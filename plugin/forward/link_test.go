@@ -3,6 +3,8 @@ package forward
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -197,6 +199,43 @@ func TestMaxIdle(t *testing.T) {
 	}
 	clients.Wait()
 	eventually(t, "two connections are left", func() bool { return only(h).tcp.count() == 2 })
+}
+
+// lateConn is a socket that is first read when the time for a reply is over; the reply is there.
+type lateConn struct {
+	net.Conn
+	reply chan []byte
+	reads int
+}
+
+func (c *lateConn) Write(packet []byte) (int, error) {
+	reply := slices.Clone(packet)
+	reply[2] |= 0x80 // QR
+	c.reply <- reply
+	return len(packet), nil
+}
+
+func (c *lateConn) Read(buffer []byte) (int, error) {
+	if c.reads++; c.reads == 1 {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return copy(buffer, <-c.reply), nil
+}
+
+func (c *lateConn) SetReadDeadline(time.Time) error { return nil }
+func (c *lateConn) Close() error                    { return nil }
+
+// A reply that came in time counts, even if nobody had the time to read it.
+func TestLateReader(t *testing.T) {
+	t.Parallel()
+	h, _, _ := built(t, ". 192.0.2.1")
+	only(h).udp.dial = func(time.Time) (net.Conn, error) { return &lateConn{reply: make(chan []byte, 1)}, nil }
+	now := time.Now()
+	x := block.NewExchange(t, "www.example.org.", dns.TypeA)
+	f := only(h).send(&x.Query, false, dns.MinMsgSize, now, now.Add(-time.Second))
+	if <-f.landed; f.err != nil {
+		t.Error(f.err)
+	}
 }
 
 func TestClose(t *testing.T) {
