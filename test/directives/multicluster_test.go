@@ -274,3 +274,11 @@ func TestMulticlusterWithoutDefinition(t *testing.T) {
 		}
 	}
 }
+
+func TestMulticlusterVerdicts(t *testing.T) {
+	bodies := map[string]bool{}
+	for zones, accepted := range map[string]bool{"": true, "set.local": true, "SET.local.": true, "set.local cluster.local": true, "other.local": false, "set.local other.local": false, "local": false} {
+		bodies["kubernetes cluster.local set.local {\nendpoint http://127.0.0.1:1\nstartup_timeout 1ms\nmulticluster "+zones+"\n}"] = accepted
+	}
+	compareVerdictsOf(t, bodies)
+}

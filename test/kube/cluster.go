@@ -42,10 +42,11 @@ type Options struct {
 
 // Cluster is a running control plane. Its methods are for one goroutine, except Client's result.
 type Cluster struct {
-	options Options
-	bin     string // folder of the binaries
-	dir     string // folder of data, credentials and logs
-	files   files
+	options   Options
+	bin       string // folder of the binaries
+	dir       string // folder of data, credentials and logs
+	apiserver string // path of the API server's binary
+	files     files
 
 	etcdPort, serverPort      int
 	etcd, server, controllers *peer.Process
@@ -56,7 +57,10 @@ type Cluster struct {
 // of every program's log is printed.
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
-	bin, dir := peer.ControlPlane(t), o.Dir
+	bin, server, dir := peer.ControlPlane(t), peer.APIServer(t), o.Dir
+	if other := peer.OtherKubernetes(); other != "" && o.Controllers {
+		t.Skipf("of Kubernetes %s there is the API server only, without controllers", other)
+	}
 	if dir == "" {
 		dir = t.TempDir()
 	}
@@ -68,7 +72,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	if err != nil {
 		t.Fatalf("control plane: %v", err)
 	}
-	c := &Cluster{options: o, bin: bin, dir: dir, files: newFiles(dir)}
+	c := &Cluster{options: o, bin: bin, apiserver: server, dir: dir, files: newFiles(dir)}
 	t.Cleanup(func() { c.close(t) })
 	if err := peer.RetryPorts(func() error { return errors.Join(c.killAll(), c.launch(t.Context())) }); err != nil {
 		t.Fatalf("control plane: %v", err)
@@ -171,7 +175,7 @@ func (c *Cluster) startServer(ctx context.Context) (err error) {
 	if c.options.FastServiceIPs && peer.OtherKubernetes() == "" { // older servers have no other allocator
 		args = append(args, "--emulated-version=1.33", "--feature-gates=MultiCIDRServiceAllocator=false")
 	}
-	if c.server, err = peer.Start(c.dir, filepath.Join(c.bin, "kube-apiserver"), args...); err != nil {
+	if c.server, err = peer.Start(c.dir, c.apiserver, args...); err != nil {
 		return err
 	}
 	return c.server.Await(ctx, time.Minute, func(ctx context.Context) error {

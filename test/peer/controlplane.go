@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 )
 
 // BuildControlPlane returns the folder that holds etcd, kube-apiserver, kube-controller-manager and kube-proxy. The Kubernetes
@@ -17,9 +16,6 @@ func BuildControlPlane(ctx context.Context) (string, error) {
 	source, err := controlPlaneSource()
 	if err != nil {
 		return "", err
-	}
-	if other := OtherKubernetes(); other != "" {
-		return otherControlPlane(ctx, source, other)
 	}
 	v, err := kubernetesVersion(filepath.Join(source, "go.mod"))
 	if err != nil {
@@ -34,11 +30,15 @@ func BuildControlPlane(ctx context.Context) (string, error) {
 	})
 }
 
-// linkControlPlane builds the one binary into dir and gives it the names that it acts upon.
-func linkControlPlane(ctx context.Context, source string, v version, dir string, tags ...string) error {
+// ldflags are the linker's: they stamp the version, which an API server tells its clients.
+func (v version) ldflags() string {
 	const stamp = " -X k8s.io/component-base/version."
-	ldflags := "-s -w" + stamp + "gitVersion=" + v.git + stamp + "gitMajor=" + v.major + stamp + "gitMinor=" + v.minor
-	if err := goCommand(ctx, source, nil, "build", "-tags", strings.Join(tags, ","), "-ldflags", ldflags, "-o", filepath.Join(dir, "controlplane"), "."); err != nil {
+	return "-s -w" + stamp + "gitVersion=" + v.git + stamp + "gitMajor=" + v.major + stamp + "gitMinor=" + v.minor
+}
+
+// linkControlPlane builds the one binary into dir and gives it the names that it acts upon.
+func linkControlPlane(ctx context.Context, source string, v version, dir string) error {
+	if err := goCommand(ctx, source, nil, "build", "-ldflags", v.ldflags(), "-o", filepath.Join(dir, "controlplane"), "."); err != nil {
 		return err
 	}
 	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy"} {
