@@ -23,7 +23,7 @@ func relayMetrics() []relayMetric {
 	var (
 		connections = desc("connections_total", "TCP connections by what became of them.", "outcome")
 		flows       = desc("flows_total", "UDP flows by what became of them.", "outcome")
-		bytes       = desc("bytes_total", "Bytes of TCP connections that have ended.", "direction")
+		bytes       = desc("bytes_total", "Bytes of TCP connections.", "direction")
 		datagrams   = desc("datagrams_total", "UDP datagrams.", "direction")
 	)
 	return []relayMetric{
