@@ -21,7 +21,7 @@ func affine(timeout time.Duration, frontends ...plan.Frontend) *plan.Service {
 func (x exchange) stays(t *testing.T) (name string) {
 	t.Helper()
 	for range 12 {
-		got, _, _ := strings.Cut(x.from.ask(x.network, x.addr), " ")
+		got, _, _ := strings.Cut(x.from.ask(x.network, x.addr, patience), " ")
 		if name == "" {
 			name = got
 		}
@@ -77,7 +77,7 @@ func TestAffinity(t *testing.T) {
 	l.apply(t, of(time.Second, four, six))
 	heard := map[string]bool{}
 	for deadline := time.Now().Add(30 * time.Second); len(heard) < 2 && time.Now().Before(deadline); <-time.After(1200 * time.Millisecond) {
-		name, _, _ := strings.Cut(cluster.from.ask(cluster.network, cluster.addr), " ")
+		name, _, _ := strings.Cut(cluster.from.ask(cluster.network, cluster.addr, patience), " ")
 		heard[name] = true
 	}
 	if !heard["a"] || !heard["b"] {
@@ -87,6 +87,9 @@ func TestAffinity(t *testing.T) {
 	// Without it, what it needed goes.
 	l.apply(t, affine(0, clusterIP("10.96.0.10:80/tcp", four), clusterIP("[fd00:96::10]:80/tcp", six)))
 	exchange{l.a, "tcp", "10.96.0.10:80", "a 10.1.1.1|b 10.1.1.2"}.expect(t)
+	if err := l.plane.sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
 	for _, family := range []string{"ip", "ip6"} {
 		if list := must(t, "nft", "list", "table", family, tableName); strings.Contains(list, stickyPrefix) || strings.Contains(list, endpointPrefix) {
 			t.Errorf("affinity is off, and left is\n%s", list)

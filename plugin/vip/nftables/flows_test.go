@@ -41,8 +41,8 @@ func (h *host) dialUDP(t *testing.T, addr string) *caller {
 func (c *caller) hears(t *testing.T, what, want string) {
 	t.Helper()
 	var got string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		if got = hear(c.c); got == want {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		if got = hear(c.c, shortly); got == want {
 			return
 		}
 	}
@@ -100,7 +100,7 @@ func TestStaleFlows(t *testing.T) {
 	hear("again", []string{"a 10.1.2.2", "a fd00:1:2::2", "a 10.1.1.1"})
 
 	// It went while we were away.
-	again, err := Open(t.Context(), l.plane.flows.log)
+	again, err := Open(t.Context(), l.plane.log)
 	if err != nil {
 		t.Fatal(err)
 	}

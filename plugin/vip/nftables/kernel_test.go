@@ -3,6 +3,7 @@
 package nftables
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func TestForward(t *testing.T) {
 
 func (l *lab) adopt(t *testing.T, all ...*plan.Service) {
 	t.Helper()
-	if err := l.plane.Adopt(t.Context(), testPolicy(), all); err != nil {
+	if err := errors.Join(l.plane.Adopt(t.Context(), testPolicy(), all), l.plane.sweep(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -190,7 +191,11 @@ type exchange struct {
 // one asks once.
 func (x exchange) one(t *testing.T) string {
 	t.Helper()
-	got := x.from.ask(x.network, x.addr)
+	wait := patience
+	if strings.Contains(x.want, "timeout") {
+		wait = shortly
+	}
+	got := x.from.ask(x.network, x.addr, wait)
 	if !strings.Contains("|"+x.want+"|", "|"+got+"|") {
 		t.Errorf("from %s to %s %s: %q, want %q", x.from.name, x.network, x.addr, got, x.want)
 	}

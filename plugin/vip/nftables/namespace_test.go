@@ -208,7 +208,7 @@ func (h *host) reach(t testing.TB, port uint16) {
 	t.Helper()
 	for _, a := range []netip.Addr{h.four, h.six} {
 		at := netip.AddrPortFrom(a, port).String()
-		for deadline := time.Now().Add(10 * time.Second); !strings.HasPrefix(ask("tcp", at), h.name); {
+		for deadline := time.Now().Add(patience); !strings.HasPrefix(ask("tcp", at, shortly), h.name); {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s does not answer at %s", h.name, at)
 			}
@@ -227,27 +227,31 @@ func nodeHost() *host {
 	return h
 }
 
+// patience is for answers that come, however busy the machine is; shortly is for those that must not come.
+const (
+	patience = 20 * time.Second
+	shortly  = 400 * time.Millisecond
+)
+
 // ask is what a client on the host hears from an address: "name client-address", or a word for how it failed.
-func (h *host) ask(network, addr string) (answer string) {
-	h.do(func() { answer = ask(network, addr) })
+func (h *host) ask(network, addr string, wait time.Duration) (answer string) {
+	h.do(func() { answer = ask(network, addr, wait) })
 	return answer
 }
 
-const patience = 400 * time.Millisecond
-
-func ask(network, addr string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+func ask(network, addr string, wait time.Duration) string {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	c, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err != nil {
 		return failure(err)
 	}
 	defer c.Close()
-	return hear(c)
+	return hear(c, wait)
 }
 
-func hear(c net.Conn) string {
-	c.SetDeadline(time.Now().Add(patience))
+func hear(c net.Conn, wait time.Duration) string {
+	c.SetDeadline(time.Now().Add(wait))
 	b := make([]byte, 100)
 	if c.LocalAddr().Network() == "udp" {
 		c.Write([]byte("?"))

@@ -18,13 +18,17 @@ func FuzzMessages(f *testing.F) {
 	element := nl.NewRtAttr(1, nil)
 	element.AddRtAttr(1, []byte{10, 96, 0, 1})
 	f.Add(element.Serialize())
+	layouts := map[family]layout{}
+	for _, fam := range families() {
+		layouts[fam] = newLayout(fam)
+	}
 	f.Fuzz(func(t *testing.T, message []byte) {
 		if x, ok := parseFlow(message); ok && (!x.to.IsValid() || !x.from.IsValid() || len(x.tuple) == 0) {
 			t.Errorf("%x: a flow of %v, %v, %x", message, x.to, x.from, x.tuple)
 		}
-		for _, fam := range families() {
+		for fam, layout := range layouts {
 			r := reader{family: fam}
-			for _, o := range newLayout(fam).objects {
+			for _, o := range layout.objects {
 				key, value := o.kinds()
 				if k, _, ok := r.element(key, value, message); ok && k == "" {
 					t.Errorf("%x: an element of %s without a key", message, o.name)

@@ -124,6 +124,9 @@ func (n *nft) transaction(c *change) *knftables.Transaction {
 	for _, e := range c.remove {
 		tx.Delete(e.object(false))
 	}
+	for _, name := range c.forget {
+		tx.Flush(&knftables.Set{Name: name})
+	}
 	for _, s := range c.sets {
 		tx.Add(&knftables.Set{
 			Name: s.name, Type: n.family.addrType, Timeout: &s.timeout,

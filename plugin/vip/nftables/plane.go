@@ -7,20 +7,30 @@ import (
 	"log/slog"
 	"os/exec"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/nameplane/nameplane/plugin/vip/plan"
 )
 
 // Plane forwards in the kernel. Its methods are called one at a time, but for Run, which goes on beside.
 type Plane struct {
+	log   *slog.Logger
+	wake  chan struct{} // there is something to do beside
+	flows *tidier
+
+	mu     sync.Mutex
 	tables []*table
-	flows  *tidier
+}
+
+func newPlane(log *slog.Logger) *Plane {
+	return &Plane{log: log, wake: make(chan struct{}, 1), flows: newTidier()}
 }
 
 // Open makes the plane, and changes nothing. It fails where Adopt could not work, with what is missing. A family that the
 // kernel has not is no error, until it has a service.
 func Open(ctx context.Context, log *slog.Logger) (*Plane, error) {
-	p := &Plane{flows: newTidier(log)}
+	p := newPlane(log)
 	var problems []error
 	for _, f := range families() {
 		t, err := openTable(ctx, f)
@@ -64,6 +74,7 @@ func preflight(f family, err error) error {
 func (p *Plane) Adopt(ctx context.Context, policy *plan.Policy, all []*plan.Service) error {
 	err := p.each(func(t *table) error { return t.adopt(ctx, policy, all) })
 	p.flows.adopt(policy, all)
+	p.signal()
 	return err
 }
 
@@ -71,15 +82,18 @@ func (p *Plane) Adopt(ctx context.Context, policy *plan.Policy, all []*plan.Serv
 func (p *Plane) Apply(ctx context.Context, changed []*plan.Service) error {
 	err := p.each(func(t *table) error { return t.apply(ctx, changed) })
 	p.flows.apply(changed)
+	p.signal()
 	return err
 }
 
-// Check looks whether the tables are there, and samples of what is in them.
+// Check looks whether the tables are there with all their rules, and samples of the elements.
 func (p *Plane) Check(ctx context.Context) error {
 	return p.each(func(t *table) error { return t.check(ctx) })
 }
 
 func (p *Plane) each(do func(*table) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var problems []error
 	for _, t := range p.tables {
 		problems = append(problems, do(t))
@@ -87,8 +101,51 @@ func (p *Plane) each(do func(*table) error) error {
 	return errors.Join(problems...)
 }
 
-// Run tidies up behind the changes, until ctx ends: UDP flows that go where nobody serves any more.
-func (p *Plane) Run(ctx context.Context) error { return p.flows.run(ctx) }
+func (p *Plane) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// The rests after tidying up, however many the changes meanwhile.
+const (
+	pause     = time.Second
+	pauseFail = 15 * time.Second
+)
+
+// Run tidies up behind the changes until ctx ends, beside them, as they must not wait for it: UDP flows that go where nobody
+// serves any more, and then elements that nothing leads to.
+func (p *Plane) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		}
+		rest := pause
+		again, err := p.flows.pass()
+		if err != nil {
+			p.log.Warn("stale UDP flows may stay for a while", "error", err)
+			rest = pauseFail
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(rest):
+		}
+		if err := p.sweep(ctx); err != nil {
+			p.log.Debug("what nothing leads to stays for a while", "error", err)
+		}
+		if again {
+			p.signal()
+		}
+	}
+}
+
+func (p *Plane) sweep(ctx context.Context) error {
+	return p.each(func(t *table) error { return t.sweep(ctx) })
+}
 
 // Close leaves the rules: traffic goes on.
 func (p *Plane) Close() error { return nil }

@@ -22,6 +22,7 @@ type change struct {
 	hooks  hooking  // whether the chains through which packets come are made
 	unhook []string // chains through which packets come that are to go
 	remove []element
+	forget []string // sets that lose their elements
 	sets   []dynamic
 	chains []chain
 	add    []element
@@ -29,7 +30,7 @@ type change struct {
 }
 
 func (c *change) empty() bool {
-	return !c.fresh && c.hooks != hooksOnly && len(c.unhook)+len(c.remove)+len(c.sets)+len(c.chains)+len(c.add)+len(c.retire) == 0
+	return !c.fresh && c.hooks != hooksOnly && len(c.unhook)+len(c.remove)+len(c.forget)+len(c.sets)+len(c.chains)+len(c.add)+len(c.retire) == 0
 }
 
 // hooking is what a change does about the chains through which packets come.

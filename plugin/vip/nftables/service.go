@@ -45,6 +45,9 @@ func newService(f family, p *plan.Service, old func(v view, k plan.Key) []netip.
 		}
 		front := frontend{Frontend: &p.Frontends[i]}
 		key, nodePort := front.Key, front.Kind == plan.NodePort
+		if front.Affinity > 0 { // its chains have no slots
+			old = func(view, plan.Key) []netip.AddrPort { return nil }
+		}
 		front.inside = assign(old(viewOf(nodePort, false), key), front.Inside.Backends)
 		if front.splits() {
 			front.outside = assign(old(viewOf(nodePort, true), key), front.Outside.Backends)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/nameplane/nameplane/plugin/vip/plan"
 )
@@ -39,8 +40,8 @@ func (t *table) adopt(ctx context.Context, policy *plan.Policy, all []*plan.Serv
 		return t.failed("read", err)
 	}
 	t.services, t.shares = make(map[string]*service, len(all)), map[shared]int{}
-	t.made, t.stale = now.made, maps.Clone(now.made)
-	c := &change{fresh: now.fresh}
+	t.made, t.stale = maps.Clone(now.made), map[string]bool{}
+	c, needed := &change{fresh: now.fresh}, map[string]bool{}
 	d := differ{was: now.elements, change: c}
 	t.family.policy(policy, d.want)
 	for _, p := range all {
@@ -51,8 +52,9 @@ func (t *table) adopt(ctx context.Context, policy *plan.Policy, all []*plan.Serv
 		t.services[s.id] = s
 		s.elements(t.family, d.want)
 		s.shares(func(x shared) { t.shares[x]++ })
-		t.need(s, c)
+		t.need(s, c, needed)
 	}
+	t.retire(now.made, needed)
 	for _, x := range slices.SortedFunc(maps.Keys(t.shares), shared.compare) {
 		d.want(x.element())
 	}
@@ -121,12 +123,16 @@ func (t *table) apply(ctx context.Context, changed []*plan.Service) error {
 	c := &change{remove: t.later}
 	t.later = nil
 	d := differ{was: map[string]map[string]string{}, change: c}
-	shares := map[shared]int{}
+	shares, gone, needed := map[shared]int{}, map[string]bool{}, map[string]bool{}
 	for id := range last {
 		if old := t.services[id]; old != nil {
 			old.elements(t.family, d.had)
 			old.shares(func(x shared) { shares[x]-- })
-			old.stickies(t.family, func(s sticky) { t.forget(s) })
+			old.stickies(t.family, func(s sticky) {
+				for _, x := range s.chains {
+					gone[x.name] = true
+				}
+			})
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(last)) {
@@ -137,8 +143,9 @@ func (t *table) apply(ctx context.Context, changed []*plan.Service) error {
 		t.services[id] = s
 		s.elements(t.family, d.want)
 		s.shares(func(x shared) { shares[x]++ })
-		t.need(s, c)
+		t.need(s, c, needed)
 	}
+	t.retire(gone, needed)
 	d.rest()
 	t.later = append(t.later, d.later...)
 	t.share(shares, c)
@@ -164,12 +171,17 @@ func (t *table) share(shares map[shared]int, c *change) {
 	}
 }
 
-// need adds the chains and sets that a service goes to, where they are missing.
-func (t *table) need(s *service, c *change) {
+// need adds the chains and sets that a service goes to, where they are missing, and notes their names in needed. An endpoint
+// that went and comes again has forgotten its clients, who are with others by now.
+func (t *table) need(s *service, c *change, needed map[string]bool) {
 	missing := func(name string) bool {
+		needed[name] = true
+		if t.stale[name] && strings.HasPrefix(name, endpointPrefix) {
+			c.forget = append(c.forget, name)
+		}
+		delete(t.stale, name)
 		there := t.made[name]
 		t.made[name] = true
-		delete(t.stale, name)
 		return !there
 	}
 	s.choices(func(v view, n int) {
@@ -190,24 +202,32 @@ func (t *table) need(s *service, c *change) {
 	})
 }
 
-func (t *table) forget(s sticky) {
-	for _, x := range s.chains {
-		t.stale[x.name] = true
+// retire leaves chains to sweep that are not needed any more.
+func (t *table) retire(names, needed map[string]bool) {
+	for name := range names {
+		if !needed[name] {
+			t.stale[name] = true
+		}
 	}
 }
 
-// run makes a change, and then takes away what it has left without use. That is another transaction: packets that are underway
-// use it still, and kernels differ in when they take a chain for unused. What does not work is tried again with the next
-// change.
+// run makes a change, when it is one.
 func (t *table) run(ctx context.Context, what string, c *change) error {
-	if !c.empty() {
-		if err := t.rules.Run(ctx, c); err != nil {
-			return t.failed(what, err)
-		}
-	}
-	unused := &change{remove: t.later, retire: slices.Sorted(maps.Keys(t.stale))}
-	if unused.empty() || t.rules.Run(ctx, unused) != nil {
+	if c.empty() {
 		return nil
+	}
+	if err := t.rules.Run(ctx, c); err != nil {
+		return t.failed(what, err)
+	}
+	return nil
+}
+
+// sweep takes away what changes have left without use. That is not part of them: packets that are underway use it still, and
+// kernels differ in when they take a chain for unused. Whatever comes of it, nothing leads there.
+func (t *table) sweep(ctx context.Context) error {
+	unused := &change{remove: t.later, retire: slices.Sorted(maps.Keys(t.stale))}
+	if err := t.run(ctx, "sweep", unused); err != nil {
+		return err
 	}
 	for name := range t.stale {
 		delete(t.made, name)

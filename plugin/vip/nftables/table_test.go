@@ -52,16 +52,23 @@ func (r *recorder) said() string {
 
 func newFakePlane() (*Plane, *recorder, *recorder) {
 	four, six := newRecorder(families()[0]), newRecorder(families()[1])
-	return &Plane{
-		tables: []*table{newTable(four.family, four), newTable(six.family, six)}, flows: newTidier(slog.New(slog.DiscardHandler)),
-	}, four, six
+	return fakePlane(four, six), four, six
+}
+
+func fakePlane(tables ...*recorder) *Plane {
+	p := newPlane(slog.New(slog.DiscardHandler))
+	for _, r := range tables {
+		p.tables = append(p.tables, newTable(r.family, r))
+	}
+	return p
 }
 
 func lines(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\t' }), "\n")
 }
 
-// A change is as large as what changes. What packets that are underway may still need goes in a second transaction.
+// A change is as large as what changes. What packets that are underway may still need goes in a second transaction,
+// by and by.
 func TestTransactions(t *testing.T) {
 	t.Parallel()
 	web := func(targets string) *plan.Service {
@@ -135,7 +142,7 @@ func TestTransactions(t *testing.T) {
 			}
 			four.said()
 			six.said()
-			if err := p.Apply(t.Context(), test.after); err != nil {
+			if err := errors.Join(p.Apply(t.Context(), test.after), p.sweep(t.Context())); err != nil {
 				t.Fatal(err)
 			}
 			names := strings.NewReplacer() // of affinity, which are hashes
@@ -173,12 +180,12 @@ func TestApplyIsAdopt(t *testing.T) {
 	}
 	for round := range 7 {
 		state := states[round%len(states)]
-		if err := p.Apply(t.Context(), state); err != nil {
+		if err := errors.Join(p.Apply(t.Context(), state), p.sweep(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 		four.said()
 		six.said()
-		again := &Plane{tables: []*table{newTable(four.family, four), newTable(six.family, six)}, flows: newTidier(nil)}
+		again := fakePlane(four, six)
 		if err := again.Adopt(t.Context(), testPolicy(), state); err != nil {
 			t.Fatal(err)
 		}

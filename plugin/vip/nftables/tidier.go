@@ -1,15 +1,12 @@
 package nftables
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin/vip/plan"
@@ -26,9 +23,6 @@ type flow struct {
 // levels, not on changes: whatever flow goes to a frontend that was touched, but not to one of those that serve it now, is
 // stale, though nobody may have told us why. Flows of TCP end by themselves, and are never deleted.
 type tidier struct {
-	log  *slog.Logger
-	wake chan struct{}
-
 	mu      sync.Mutex
 	policy  *plan.Policy
 	serving map[plan.Key][]netip.AddrPort // of all UDP frontends
@@ -37,18 +31,11 @@ type tidier struct {
 	all     bool
 }
 
-// Bounds of the work: of a pass, and between passes.
-const (
-	maxStale  = 4096
-	pause     = time.Second
-	pauseFail = 15 * time.Second
-)
+// maxStale is how many flows of a family a pass deletes.
+const maxStale = 4096
 
-func newTidier(log *slog.Logger) *tidier {
-	return &tidier{
-		log: log, wake: make(chan struct{}, 1),
-		serving: map[plan.Key][]netip.AddrPort{}, keys: map[string][]plan.Key{}, touched: map[plan.Key]bool{},
-	}
+func newTidier() *tidier {
+	return &tidier{serving: map[plan.Key][]netip.AddrPort{}, keys: map[string][]plan.Key{}, touched: map[plan.Key]bool{}}
 }
 
 // adopt takes all services, and looks through all flows once.
@@ -64,7 +51,6 @@ func (t *tidier) adopt(policy *plan.Policy, all []*plan.Service) {
 	for _, p := range all {
 		t.take(p)
 	}
-	t.signal()
 }
 
 // apply takes what changed.
@@ -81,9 +67,6 @@ func (t *tidier) apply(changed []*plan.Service) {
 	for _, p := range changed {
 		t.take(p)
 	}
-	if len(t.touched) > 0 {
-		t.signal()
-	}
 }
 
 func (t *tidier) take(p *plan.Service) {
@@ -98,55 +81,26 @@ func (t *tidier) take(p *plan.Service) {
 	}
 }
 
-func (t *tidier) signal() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
-}
-
-// run makes a pass after changes, and rests between passes, however many the changes.
-func (t *tidier) run(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.wake:
-		}
-		rest := pause
-		if err := t.pass(); err != nil {
-			t.log.Warn("stale UDP flows may stay", "error", err)
-			rest = pauseFail
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(rest):
-		}
-	}
-}
-
-// pass looks once through the flows, and deletes those that are stale.
-func (t *tidier) pass() error {
+// pass looks once through the flows, and deletes those that are stale. It tells whether there is more to do.
+func (t *tidier) pass() (again bool, err error) {
 	work := t.begin()
 	if len(work.serving) == 0 && !work.all {
-		return nil
+		return false, nil
 	}
 	var problems []error
-	full := false
 	for _, f := range families() {
 		stale, err := work.stale(f)
-		full = full || len(stale) == maxStale
+		again = again || err != nil || len(stale) == maxStale
 		problems = append(problems, err)
 		for _, x := range stale {
 			problems = append(problems, forget(f, x))
 		}
 	}
-	err := errors.Join(problems...)
-	if err != nil || full {
-		t.again(work)
+	err = errors.Join(problems...)
+	if again = again || err != nil; again {
+		t.resume(work)
 	}
-	return err
+	return again, err
 }
 
 // work is what a pass goes by: who serves the frontends that it is about.
@@ -172,15 +126,14 @@ func (t *tidier) begin() *work {
 	return w
 }
 
-// again puts the work back, for the next pass.
-func (t *tidier) again(w *work) {
+// resume puts the work back, for the next pass.
+func (t *tidier) resume(w *work) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for key := range maps.Keys(w.serving) {
 		t.touched[key] = true
 	}
 	t.all = t.all || w.all
-	t.signal()
 }
 
 // stale are a family's flows that are to be deleted, up to a bound.
