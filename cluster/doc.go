@@ -12,6 +12,9 @@
 //   - A relist must not hold a second copy. Sources hand over objects one by one; a generation mark tells, at the end,
 //     what the relist did not name.
 //
+// Beside the cluster's own services a Store has those that clusters share (Store.Imports), and the host names that lead into
+// the cluster (Store.Host), each only for consumers that say so.
+//
 // Nothing spans services: each service's record is swapped whole, which is all that a DNS answer or a forwarding rule
 // needs. So updates cost one record, whatever the size of the cluster.
 package cluster

@@ -1,6 +1,6 @@
 // Package k8sexternal is the directive k8s_external: names for the outside of a cluster. SERVICE.NAMESPACE.ZONE has the
 // addresses by which a service is reached from there, which are its external IPs and its load balancer's, or, if the operator
-// wants, the endpoints of a headless one.
+// wants, the endpoints of a headless one; and the host names of Ingresses and of the Gateway API.
 //
 // It shows what the kubernetes directive of the same server block knows, and asks it what it may show. The two are separate
 // since their zones are: the same service has other addresses in each.

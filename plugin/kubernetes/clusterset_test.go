@@ -4,7 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
+
 	"github.com/nameplane/nameplane/cluster"
+	"github.com/nameplane/nameplane/plugin"
 	"github.com/nameplane/nameplane/server/wire"
 )
 
@@ -127,6 +130,22 @@ func TestClusterSetTransfer(t *testing.T) {
 	for record := range seen {
 		if strings.Contains(record, "local.n.svc") || strings.Contains(record, "10.112.0.9") {
 			t.Errorf("with %s", record)
+		}
+	}
+}
+
+// Names of a cluster set cost no more allocations than those of a cluster.
+func TestClusterSetAllocations(t *testing.T) {
+	b := newBed(t, setCorefile, fillSet)
+	for _, ask := range []string{
+		"web.n.svc.clusterset.local. A", "db.n.svc.clusterset.local. A", "db-0.west.db.n.svc.clusterset.local. A", "_pg._tcp.db.n.svc.clusterset.local. SRV",
+		"nobody.n.svc.clusterset.local. A",
+	} {
+		name, qtype, _ := strings.Cut(ask, " ")
+		packet := question(t, name, dns.StringToType[qtype])
+		x := new(plugin.Exchange)
+		if n := testing.AllocsPerRun(100, func() { serveOnce(b.Kubernetes, x, packet) }); n != 0 {
+			t.Errorf("%s: %v allocations, want none", ask, n)
 		}
 	}
 }
