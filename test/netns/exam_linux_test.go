@@ -3,6 +3,10 @@ package netns
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -97,8 +101,11 @@ func (e *exam) soon(t testing.TB, check func() error) {
 	within(t, e.limit, check)
 }
 
+// within is soon with another limit. Limits are for a machine that has a processor for all that runs; where more waits for
+// one, they are as much longer.
 func within(t testing.TB, limit time.Duration, check func() error) {
 	t.Helper()
+	limit = time.Duration(float64(limit) * max(1, load()/float64(runtime.NumCPU())))
 	for deadline := time.Now().Add(limit); ; {
 		last := time.Now().After(deadline)
 		err := check()
@@ -110,6 +117,22 @@ func within(t testing.TB, limit time.Duration, check func() error) {
 		}
 		pause(t, 20*time.Millisecond)
 	}
+}
+
+// load is how many threads run or wait for a processor: now, or on average of the last minute.
+func load() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	words := strings.Fields(string(text))
+	if err != nil || len(words) < 4 {
+		return 0
+	}
+	running, _, _ := strings.Cut(words[3], "/")
+	now, e1 := strconv.ParseFloat(running, 64)
+	average, e2 := strconv.ParseFloat(words[0], 64)
+	if e1 != nil || e2 != nil {
+		return 0
+	}
+	return max(now, average)
 }
 
 // pause lets time pass where time itself is what a case is about.
