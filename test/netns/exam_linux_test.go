@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
+	system "runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -105,7 +105,7 @@ func (e *exam) soon(t testing.TB, check func() error) {
 // one, they are as much longer.
 func within(t testing.TB, limit time.Duration, check func() error) {
 	t.Helper()
-	limit = time.Duration(float64(limit) * max(1, load()/float64(runtime.NumCPU())))
+	limit = time.Duration(float64(limit) * max(1, load()/float64(system.NumCPU())))
 	for deadline := time.Now().Add(limit); ; {
 		last := time.Now().After(deadline)
 		err := check()
