@@ -3,6 +3,7 @@ package netns
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 	"github.com/nameplane/nameplane/test/peer"
 )
 
-// TestAPIServer asks the cases again where the objects come from a real API server, with its controllers.
+// TestAPIServer asks the core again where the objects come from a real API server, with its controllers. That both sources
+// fill the store alike is the matter of package conformance.
 func TestAPIServer(t *testing.T) {
 	peer.E2E(t)
 	w := theWorld(t)
@@ -22,7 +24,7 @@ func TestAPIServer(t *testing.T) {
 	from := newAPIServer(t, w, cluster)
 	newSubject(t, w, options{mode: nftables, origin: "kubeconfig " + cluster.Kubeconfig()}).start(t)
 	e := newExam(w, nftables, from)
-	runCases(t, e, cases())
+	runCases(t, e, slices.DeleteFunc(cases(), func(c theCase) bool { return !c.core }))
 	t.Run("a deployment is scaled", func(t *testing.T) { scaled(t, e, cluster) })
 	t.Run("the API server is away", func(t *testing.T) { away(t, e, cluster) })
 }

@@ -274,8 +274,12 @@ func reload(t *testing.T, e *exam, s *subject) {
 // deleted: what an administrator's mistake takes away is made again, by the next change or by itself.
 func deleted(t *testing.T, e *exam, _ *subject) {
 	service := e.service(tcp(80, 8080)).to(e.up(e.a, e.b)...).publish(t)
+	six := e.in(v6)
+	service6 := six.service(tcp(80, 8080)).to(six.up(e.a, e.b)...).publish(t)
 	other := e.service(tcp(80, 8080))
-	e.soon(t, func() error { return e.client.ask(t, "tcp", service.vip(0), short).one() })
+	e.soon(t, func() error {
+		return first(e.client.ask(t, "tcp", service.vip(0), short).one(), e.client.ask(t, "tcp", service6.vip(0), short).one())
+	})
 	for _, change := range []bool{true, false} {
 		e.deleteTables(t)
 		if err := e.client.ask(t, "tcp", service.vip(0), short).nobody(); err != nil {
@@ -285,7 +289,8 @@ func deleted(t *testing.T, e *exam, _ *subject) {
 			other.to(e.up(e.c)...).publish(t)
 		}
 		within(t, 15*time.Second, func() error {
-			return first(e.client.ask(t, "tcp", other.vip(0), short).only("c"), e.client.ask(t, "tcp", service.vip(0), many).evenly("a", "b"))
+			return first(e.client.ask(t, "tcp", other.vip(0), short).only("c"), e.client.ask(t, "tcp", service.vip(0), many).evenly("a", "b"),
+				e.client.ask(t, "tcp", service6.vip(0), many).evenly("a", "b"))
 		})
 	}
 }
