@@ -17,7 +17,7 @@ import (
 const (
 	// A pass is followed by a pause of pauseFactor times what it took, within these bounds: what changes meanwhile goes
 	// into the next one. The first change after a quiet time is forwarded at once.
-	pauseFactor = 10
+	pauseFactor = 5
 	minPause    = 10 * time.Millisecond
 	maxPause    = time.Second
 

@@ -90,7 +90,7 @@ func TestPauseFollowsCost(t *testing.T) {
 		took, want time.Duration
 	}{
 		{name: "quick", took: time.Microsecond, want: minPause},
-		{name: "in between", took: 20 * time.Millisecond, want: 200 * time.Millisecond},
+		{name: "in between", took: 20 * time.Millisecond, want: 100 * time.Millisecond},
 		{name: "slow", took: time.Minute, want: maxPause},
 	} {
 		if got := pauseAfter(test.took); got != test.want {
