@@ -25,6 +25,7 @@ func run() int {
 	}{
 		{name: "controlplane", build: peer.BuildControlPlane},
 		{name: "coredns", build: peer.BuildCoreDNS},
+		{name: "helm", build: peer.BuildHelm},
 	} {
 		path, err := p.build(ctx)
 		if err != nil {
