@@ -155,8 +155,8 @@ func Cleanup(ctx context.Context) (removed []string, err error) {
 	var problems []error
 	for _, f := range families() {
 		rules, err := openRules(f)
-		if errors.Is(err, exec.ErrNotFound) {
-			return nil, nil // without the program nft nobody has made one
+		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, errors.ErrUnsupported) {
+			return nil, nil // without nft nobody has made one
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("to delete table %v %s: %w", f.name, tableName, err))
