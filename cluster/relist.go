@@ -5,7 +5,11 @@ import (
 	"slices"
 )
 
-// Expect names the kinds that a source will list. The Store is synced when each was listed once.
+// guest tells of a kind that names of services and pods do without: a missing right to it must not cost them. Whoever needs
+// it asks Store.Listed.
+func (k Kind) guest() bool { return k == KindNode }
+
+// Expect names the kinds that a source will list. The Store is synced when each that names need was listed once.
 func (w *Writer) Expect(source string, kinds ...Kind) {
 	st := w.store.status
 	st.mu.Lock()
@@ -15,7 +19,7 @@ func (w *Writer) Expect(source string, kinds ...Kind) {
 	for _, k := range kinds {
 		st.wanted[k] = false
 	}
-	w.store.synced.Store(len(kinds) == 0)
+	w.store.synced.Store(st.complete())
 }
 
 // BeginList says that all objects of a kind follow. What is not put again before EndList is deleted then; until then
@@ -44,12 +48,19 @@ func (w *Writer) EndList(kind Kind) {
 	if _, ok := st.wanted[kind]; ok {
 		st.wanted[kind] = true
 	}
-	for _, listed := range st.wanted {
-		if !listed {
-			return
+	if st.complete() {
+		w.store.synced.Store(true)
+	}
+}
+
+// complete tells whether every kind that names need was listed once. st.mu is held.
+func (st *status) complete() bool {
+	for kind, listed := range st.wanted {
+		if !listed && !kind.guest() {
+			return false
 		}
 	}
-	w.store.synced.Store(true)
+	return true
 }
 
 // sweep deletes what the list that just ended did not name.

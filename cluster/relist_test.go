@@ -143,3 +143,26 @@ func TestKeepPod(t *testing.T) {
 		t.Errorf("kept %v, gone %v, %v", s.PodAt(numbered(1)), s.PodAt(numbered(2)), s.Status())
 	}
 }
+
+// A right that only the forwarder needs must not cost names, but the forwarder can tell.
+func TestListedWithoutNode(t *testing.T) {
+	t.Parallel()
+	s, w := NewStore()
+	if s.Synced() {
+		t.Error("synced before anything was expected")
+	}
+	w.Expect("test", KindService, KindNode)
+	if s.Listed(KindNode) || !s.Listed(KindPod) || s.Synced() {
+		t.Errorf("nodes %v, pods %v, synced %v", s.Listed(KindNode), s.Listed(KindPod), s.Synced())
+	}
+	w.BeginList(KindService)
+	w.EndList(KindService)
+	if st := s.Status(); !s.Synced() || s.Listed(KindService, KindNode) || !slices.Equal(st.Waiting, []Kind{KindNode}) {
+		t.Errorf("synced %v, waiting for %v", s.Synced(), st.Waiting)
+	}
+	w.BeginList(KindNode)
+	w.EndList(KindNode)
+	if !s.Listed(KindService, KindNode) {
+		t.Error("nodes are not listed")
+	}
+}

@@ -89,8 +89,21 @@ func (s *Store) Serial() uint32 { return s.serial.Load() }
 // ports of one that is; 0 before any.
 func (s *Store) ExternalSerial() uint32 { return s.external.Load() }
 
-// Synced tells whether every kind of object was listed once. It never turns false again: what was known is still the
-// best answer when the API server is away.
+// Listed tells whether every one of these kinds was listed once, or is none that the source lists. It takes a lock.
+func (s *Store) Listed(kinds ...Kind) bool {
+	st := s.status
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, k := range kinds {
+		if listed, wanted := st.wanted[k]; wanted && !listed {
+			return false
+		}
+	}
+	return true
+}
+
+// Synced tells whether every kind of object that names need was listed once. It never turns false again: what was known is
+// still the best answer when the API server is away.
 func (s *Store) Synced() bool { return s.synced.Load() }
 
 // Services calls visit for every service. It is for slow paths: zone transfers, tables.

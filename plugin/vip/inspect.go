@@ -38,7 +38,7 @@ func Inspect(ctx context.Context, file *corefile.File, pool *cluster.Pool, log *
 	}
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	for !lease.Store.Synced() {
+	for !listed(lease.Store) {
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %s", context.Cause(ctx), lease.Store.Status())
@@ -47,6 +47,9 @@ func Inspect(ctx context.Context, file *corefile.File, pool *cluster.Pool, log *
 	}
 	return newState(&o.policy, lease.Store), nil
 }
+
+// listed tells whether all that forwarding is planned by was listed once: names do without nodes, forwarding does not.
+func listed(store *cluster.Store) bool { return store.Synced() && store.Listed(cluster.KindNode) }
 
 // newState is the plan of a store.
 func newState(policy *plan.Policy, store *cluster.Store) *plan.State {

@@ -126,7 +126,7 @@ func (l *loop) attend(ctx context.Context, log *slog.Logger) {
 // step does the first thing that is due, and returns the time until the next one is. An order whose store is not synced
 // waits, while what was ordered before is tended.
 func (l *loop) step(ctx context.Context) time.Duration {
-	if l.pending != nil && l.pending.store.Synced() {
+	if l.pending != nil && listed(l.pending.store) {
 		l.obey(l.pending)
 		l.pending = nil
 	}

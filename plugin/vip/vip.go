@@ -112,7 +112,7 @@ func (v *VIP) Run(ctx context.Context) error {
 
 // Ready is nil once everything was forwarded for the first time.
 func (v *VIP) Ready() error {
-	if st := v.lease.Store.Status(); !st.Synced {
+	if st := v.lease.Store.Status(); !listed(v.lease.Store) {
 		waiting := make([]string, len(st.Waiting))
 		for i, kind := range st.Waiting {
 			waiting[i] = kind.String()

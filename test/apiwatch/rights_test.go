@@ -101,6 +101,10 @@ func TestNodeOfOnesOwn(t *testing.T) {
 	eventually(t, 30*time.Second, "the refusal", func() bool {
 		return strings.Contains(f.store.Status().Failure, "verbs list and watch on nodes")
 	})
+	eventually(t, 30*time.Second, "names without the right to nodes", f.store.Synced)
+	if f.store.Listed(cluster.KindNode) {
+		t.Error("nodes were listed")
+	}
 	roles := c.Client().RbacV1().ClusterRoles()
 	list, err := roles.List(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -113,7 +117,7 @@ func TestNodeOfOnesOwn(t *testing.T) {
 	if _, err := roles.Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 40*time.Second, "synced without the node", f.store.Synced)
+	eventually(t, 40*time.Second, "the list without the node", func() bool { return f.store.Listed(cluster.KindNode) })
 	nodes := c.Client().CoreV1().Nodes()
 	for _, name := range []string{"other", "own"} {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{"example.org/wait"}, Labels: map[string]string{corev1.LabelTopologyZone: "zone-" + name}}}
