@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	case roleAgent:
 		os.Exit(runAgent())
 	case roleNode:
+		if err := usable(); err != nil {
+			os.Setenv(unableVariable, err.Error())
+		}
 		// Tests wait more than they work: many at once keep two processors busy.
 		if err := flag.Set("test.parallel", "16"); err != nil {
 			panic(err)
@@ -56,6 +59,18 @@ func lacking() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// usable tells what a namespace cannot be used for that was given to us: containers have a /proc/sys that is read-only, and
+// kernels may lack nftables.
+func usable() error {
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
+		return err
+	}
+	if out, err := exec.Command("nft", "list", "tables").CombinedOutput(); err != nil {
+		return fmt.Errorf("nft list tables: %w: %s", err, out)
+	}
+	return nil
 }
 
 // enter runs this binary again as the node, in network and mount namespaces of its own, and returns its exit code.
