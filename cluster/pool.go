@@ -50,6 +50,9 @@ type Lease struct {
 // Lease takes a hold of the origin's Store. Nothing is opened before Start.
 func (p *Pool) Lease(origin Origin, needs Needs, telemetry Telemetry) (*Lease, error) {
 	needs = needs.Full()
+	if len(origin.Manifests) == 0 {
+		origin.ServiceCIDRs = nil // an API server gives services their addresses itself
+	}
 	source, err := p.open(origin, needs, Telemetry{})
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -100,7 +101,9 @@ func TestPoolShares(t *testing.T) {
 		var f fleet
 		p := f.pool(&strings.Builder{})
 		origin := Origin{Kubeconfig: "a"}
-		dns, vip := lease(t, p, origin, Needs{Endpoints: true}), lease(t, p, origin, Needs{Zones: true})
+		dns := lease(t, p, origin, Needs{Endpoints: true})
+		origin.ServiceCIDRs = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")} // which only manifests need to know
+		vip := lease(t, p, origin, Needs{Zones: true})
 		other := lease(t, p, Origin{Kubeconfig: "b"}, Needs{})
 		if dns.Store != vip.Store || dns.Store == other.Store {
 			t.Fatal("stores are shared wrongly")

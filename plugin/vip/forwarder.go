@@ -20,6 +20,8 @@ type forwarder struct {
 	mu      sync.Mutex
 	began   time.Time          // guarded by mu: when the first instance was built; zero before
 	holders int                // guarded by mu
+	built   uint64             // guarded by mu: number of the youngest instance
+	taken   uint64             // guarded by mu: number of the one whose options count
 	loop    *loop              // guarded by mu; nil before the first take
 	mode    string             // guarded by mu; the loop's
 	all     bool               // guarded by mu: the loop takes the services that kube-proxy would
@@ -49,10 +51,13 @@ func (f *forwarder) takesAll() bool {
 	return f.loop != nil && f.all
 }
 
-func (f *forwarder) hold() {
+// hold notes one more instance, and returns its number.
+func (f *forwarder) hold() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.holders++
+	f.built++
+	return f.built
 }
 
 // prepare opens the plane of a Corefile that is to take effect; it is nil where the one that is there goes on.
@@ -70,10 +75,15 @@ func (f *forwarder) prepare(o *options, env *plugin.Env) (Plane, error) {
 	return f.open(o, env)
 }
 
-// take makes an instance's options those that count.
+// take makes an instance's options those that count, unless a younger one came before: an instance begins to run at some time
+// after it was started.
 func (f *forwarder) take(v *VIP) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if v.number < f.taken {
+		return
+	}
+	f.taken = v.number
 	f.all = v.policy.All && v.mode != modePlan
 	next := order{
 		policy: &v.policy, store: v.lease.Store, writer: v.lease.Writer, server: serverAddr(v.lease.Source),

@@ -2,6 +2,7 @@ package vip
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -230,6 +231,23 @@ func TestServerBehindItself(t *testing.T) {
 		wait(2 * fullEvery)
 		if got := strings.Count(w.log.String(), "the API server is reached by a virtual IP"); got != 1 {
 			t.Errorf("told %d times in\n%s", got, w.log)
+		}
+	})
+}
+
+// When the node gets another address, NodePorts answer there.
+func TestNodeAddresses(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v, p := begun(t, w)
+		for _, test := range []struct{ name, addr, calls string }{
+			{name: "known", addr: "192.168.0.1", calls: "adopt 1"},
+			{name: "the same", addr: "192.168.0.1", calls: ""},
+			{name: "another", addr: "192.168.0.2", calls: "adopt 1"},
+		} {
+			v.lease.Writer.PutNode(&cluster.Node{Name: "n1", Addrs: []cluster.Addr{cluster.AddrFrom(netip.MustParseAddr(test.addr))}})
+			wait(time.Second)
+			wants(t, test.name, p.taken(), test.calls)
+			wants(t, test.name, fmt.Sprint(p.policy.NodePortAddrs), "["+test.addr+"/32]")
 		}
 	})
 }

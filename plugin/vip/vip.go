@@ -32,7 +32,8 @@ type VIP struct {
 	lease     *cluster.Lease
 	metrics   *metrics
 	forwarder *forwarder
-	plane     Plane // opened by Start; nil when another instance's goes on
+	number    uint64 // the higher, the younger
+	plane     Plane  // opened by Start; nil when another instance's goes on
 }
 
 func build(env *plugin.Env, lines []*corefile.Directive, pool *cluster.Pool, f *forwarder) (plugin.Handler, error) {
@@ -58,7 +59,7 @@ func build(env *plugin.Env, lines []*corefile.Directive, pool *cluster.Pool, f *
 	if err != nil {
 		return nil, line.Errorf("%v", err)
 	}
-	f.hold()
+	v.number = f.hold()
 	return v, nil
 }
 
