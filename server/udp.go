@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,8 @@ const (
 	receiveBuffer = 4 << 20
 	// mostIdle bounds the goroutines that a socket keeps, which hold 8 KiB each.
 	mostIdle = 256
+	// idleTime is how often it looks for those that were not needed since the last time.
+	idleTime = time.Second
 	// readPause is the wait after a read that failed for a reason that may pass (no memory for a packet).
 	readPause = 10 * time.Millisecond
 )
@@ -42,7 +45,9 @@ type udpSocket struct {
 	outboxes sync.Pool // of *outbox
 	mu       sync.Mutex
 	late     *outbox  // guarded by mu; replies of queries that waited, about to be sent
-	idle     []reader // guarded by mu; with nothing to do
+	idle     []reader // guarded by mu; with nothing to do, the longest first
+	spare    int      // guarded by mu; so many were idle all the time since trim came by
+	trimming bool     // guarded by mu; trim will come by
 }
 
 // reader is a goroutine that serves the socket on when another one waits; it takes the batch to go on with, or nil to end.
@@ -263,6 +268,7 @@ func (s *udpSocket) handOver(b *batch) {
 	if last := len(s.idle) - 1; last >= 0 {
 		r = s.idle[last]
 		s.idle = s.idle[:last]
+		s.spare = min(s.spare, last)
 	}
 	s.mu.Unlock()
 	if r != nil {
@@ -286,8 +292,27 @@ func (s *udpSocket) rest(r reader) *batch {
 		return nil
 	}
 	s.idle = append(s.idle, r)
+	if !s.trimming {
+		s.trimming, s.spare = true, 0
+		time.AfterFunc(idleTime, s.trim)
+	}
 	s.mu.Unlock()
 	return <-r
+}
+
+// trim ends the goroutines that were not needed since it came by last.
+func (s *udpSocket) trim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := min(s.spare, len(s.idle))
+	for _, r := range s.idle[:n] {
+		r <- nil
+	}
+	s.idle = slices.Delete(s.idle, 0, n)
+	s.spare = len(s.idle)
+	if s.trimming = s.spare > 0; s.trimming {
+		time.AfterFunc(idleTime, s.trim)
+	}
 }
 
 // Resolve implements plugin.Host.

@@ -75,7 +75,7 @@ func TestBlockHandsSocketOver(t *testing.T) {
 	eventually(t, "no query waits", func() bool { return r.waiters.n.Load() == 0 })
 }
 
-// Goroutines that served while others waited are kept, but not more than a bound, and a stop does not wait for them.
+// Goroutines that served while others waited are kept, for a while and up to a bound, and a stop does not wait for them.
 func TestReadersAreKept(t *testing.T) {
 	t.Parallel()
 	g := newGate()
@@ -100,11 +100,17 @@ func TestReadersAreKept(t *testing.T) {
 	for _, l := range r.listeners {
 		s = l.udp[0]
 	}
-	eventually(t, "as many goroutines are idle as may be", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.idle) == mostIdle
-	})
+	idle := func(want int) func() bool {
+		return func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.idle) == want
+		}
+	}
+	eventually(t, "as many goroutines are idle as may be", idle(mostIdle))
+	eventually(t, "those that are not needed are gone", idle(0))
+	r.ask("udp", "b.wait.", dns.TypeA)
+	eventually(t, "one is idle", idle(1))
 	begin := time.Now()
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
