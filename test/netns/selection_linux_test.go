@@ -2,6 +2,8 @@ package netns
 
 import (
 	"context"
+	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +36,40 @@ func TestProxyName(t *testing.T) {
 				return first(e.client.ask(t, "tcp", others.vip(0), short).only("b"), e.client.ask(t, "tcp", ours.vip(0), short).nobody())
 			})
 		})
+	}
+}
+
+// TestOpened: what is closed by default can be opened, and no more than what is named.
+func TestOpened(t *testing.T) {
+	peer.E2E(t)
+	for _, mode := range []string{nftables, relay} {
+		t.Run(mode, func(t *testing.T) {
+			w := theWorld(t)
+			s := newSubject(t, w, options{
+				mode: mode, allow: "pods node 192.168.50.0/24 fd00:192:168:50::/64",
+				extra: "external_ips on\nnodeport_addresses 192.168.60.0/24 fd00:192:168:60::/64",
+			}).start(t)
+			exam := newExam(w, mode, s.folder)
+			for _, f := range []family{v4, v6} {
+				t.Run(f.String(), func(t *testing.T) { opened(t, exam.in(f)) })
+			}
+		})
+	}
+}
+
+func opened(t *testing.T, e *exam) {
+	s, number := e.nodePortService()
+	external := netip.MustParseAddr(map[family]string{v4: "203.0.113.98", v6: "2001:db8::fffe"}[e.family])
+	s.Spec.ExternalIPs = []string{external.String()}
+	s.to(e.up(e.a, e.remote)...).publish(t)
+	for _, target := range []netip.AddrPort{s.vip(0), netip.AddrPortFrom(external, 80)} {
+		e.soon(t, func() error { return e.ext.ask(t, "tcp", target, many).evenly("a", "remote") })
+	}
+	second := netip.AddrPortFrom(e.nodeAddrs(e.family)[1], number)
+	e.soon(t, func() error { return e.node2.ask(t, "tcp", second, short).one() })
+	if err := errors.Join(e.node2.ask(t, "tcp", s.vip(0), short).nobody(),
+		e.ext.ask(t, "tcp", e.node.at(e.family, number), short).nobody()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ type options struct {
 	mode     string
 	services string // what the option services says; empty for all
 	origin   string // what the kubernetes directive says of the source; empty for a folder of manifests
+	allow    string // what the option allow_from says; empty for the default
 	extra    string // more options of the directive
 }
 
@@ -58,13 +60,7 @@ func (s *subject) corefile() string { return filepath.Join(s.dir, "Corefile") }
 
 func (s *subject) writeCorefile(t testing.TB) {
 	t.Helper()
-	services, origin := s.options.services, s.options.origin
-	if services == "" {
-		services = "all"
-	}
-	if origin == "" {
-		origin = "manifests " + string(s.folder)
-	}
+	services, origin := cmp.Or(s.options.services, "all"), cmp.Or(s.options.origin, "manifests "+string(s.folder))
 	text := fmt.Sprintf(`.:53 {
     bind 127.0.0.1
     errors
@@ -75,14 +71,14 @@ func (s *subject) writeCorefile(t testing.TB) {
         services %s
         service_cidr %s
         pod_cidr %s
-        allow_from pods node
+        allow_from %s
         %s
     }
     kubernetes cluster.local {
         %s
     }
 }
-`, s.options.mode, nodeName, services, serviceCIDRs, podCIDRs, s.options.extra, origin)
+`, s.options.mode, nodeName, services, serviceCIDRs, podCIDRs, cmp.Or(s.options.allow, "pods node"), s.options.extra, origin)
 	if err := os.WriteFile(s.corefile(), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
