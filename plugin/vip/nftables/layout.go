@@ -81,7 +81,6 @@ func protocols() [3]cluster.Protocol {
 type object struct {
 	name, typ, typeof string
 	isMap, interval   bool
-	timeout           int // seconds; of a set that rules add to
 }
 
 // chain is a chain with its rules.
