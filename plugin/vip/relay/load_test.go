@@ -95,8 +95,11 @@ func TestWhoWaits(t *testing.T) {
 		{name: "the backend resets", handle: func(c *net.TCPConn) { answerOne(c); reset(c) }, end: readAndHangUp},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			b := newBackend(t, test.handle)
-			r, at := newRelay(t, Options{}), virtual(t)
+			b, at := newBackend(t, test.handle), virtual(t)
+			for waiting(t, at.Port(), b.addr.Port()) != [4]int{} { // ports that another test's clients had
+				b, at = newBackend(t, test.handle), virtual(t)
+			}
+			r := newRelay(t, Options{})
 			apply(t, r, service("a", front(at, cluster.TCP, b.addr)))
 			for range connections {
 				c := dial(t, at)
