@@ -1,7 +1,9 @@
 package deploy
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
@@ -78,12 +81,13 @@ func TestContainerfile(t *testing.T) {
 	}
 }
 
-// What the Containerfile says of capabilities, by this machine's kernel: which marked file runs for whom.
-func TestCapabilitiesOfFiles(t *testing.T) {
+// needRoot skips where capabilities cannot be given away, nor files marked, nor networks made.
+func needRoot(t *testing.T) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("root is wanted, who may mark files and give capabilities away")
 	}
-	for _, tool := range []string{"setpriv", "unshare", "nft"} {
+	for _, tool := range []string{"setpriv", "unshare", "ip", "nft"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			peer.Missing(t, err.Error())
 		}
@@ -91,6 +95,20 @@ func TestCapabilitiesOfFiles(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "unshare", "-n", "true").CombinedOutput(); err != nil {
 		t.Skipf("no network namespace can be made here: %v: %s", err, out)
 	}
+}
+
+// confined are the words before a command that has it run in a network of its own as a container runtime does: by a user, with
+// one capability, and with no way to gain more.
+func confined(user, capability string) []string {
+	return []string{
+		"unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh", "setpriv", "--reuid", user, "--regid", user, "--clear-groups",
+		"--bounding-set", "-all,+" + capability, "--inh-caps", "-all", "--no-new-privs",
+	}
+}
+
+// What the Containerfile says of capabilities, by this machine's kernel: which marked file runs for whom.
+func TestCapabilitiesOfFiles(t *testing.T) {
+	needRoot(t)
 	dir := openFolder(t)
 	plain, bind, admin := filepath.Join(dir, "plain"), filepath.Join(dir, "bind"), filepath.Join(dir, "admin")
 	copyProgram(t, "nft", plain, bind, admin)
@@ -108,15 +126,72 @@ func TestCapabilitiesOfFiles(t *testing.T) {
 		{name: "the node's file for the server", user: "65532", gives: "net_bind_service", file: admin, fails: "failed to execute"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			// A network of its own, in which the table may be made, and "allowPrivilegeEscalation: false".
-			out, err := exec.CommandContext(t.Context(), "unshare", "-n", "setpriv", "--reuid", test.user, "--regid", test.user, "--clear-groups",
-				"--bounding-set", "-all,+"+test.gives, "--inh-caps", "-all", "--no-new-privs", test.file, "add", "table", "ip", "nameplane-test").CombinedOutput()
+			command := append(confined(test.user, test.gives), test.file, "add", "table", "ip", "nameplane-test")
+			out, err := exec.CommandContext(t.Context(), command[0], command[1:]...).CombinedOutput()
 			if (err == nil) != (test.fails == "") || !strings.Contains(string(out), test.fails) {
 				t.Errorf("%v: %s; want %q", err, out, test.fails)
 			}
 		})
 	}
 }
+
+// The forwarder forwards in the kernel as its pod runs it: with the overlay's Corefile, user and capability, and both programs
+// marked as in the image.
+func TestForwarderInItsSandbox(t *testing.T) {
+	needRoot(t)
+	pod := forwarder(t).Spec.Template.Spec
+	dir := openFolder(t)
+	program, nft, path := filepath.Join(dir, "nameplane"), filepath.Join(dir, "nft"), filepath.Join(dir, "Corefile")
+	copyProgram(t, peer.Nameplane(t), program)
+	copyProgram(t, "nft", nft)
+	mark(t, program, unix.CAP_NET_ADMIN)
+	mark(t, nft, unix.CAP_NET_ADMIN)
+	forwarderCorefiles(t) // sets the variables
+	text := strings.Replace(corefileOf(t, forwarderMap), "mode nftables", "mode nftables\n        manifests services.yaml", 1)
+	err := errors.Join(os.WriteFile(path, []byte(text), 0o644), os.WriteFile(filepath.Join(dir, "services.yaml"), []byte(markedService), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	command := append(confined(strconv.Itoa(int(*pod.SecurityContext.RunAsUser)), "net_admin"), program, "-conf", path, "-dns.port", "0")
+	p, err := peer.Start(dir, command[0], command[1:]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Kill(); err != nil {
+			t.Error(err)
+		}
+	})
+	const line = "all is forwarded mode=nftables services=1 frontends=1 "
+	err = p.Await(t.Context(), 20*time.Second, func(context.Context) error {
+		if !strings.Contains(p.Tail(30), line) {
+			return errors.New("no line " + line)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%v:\n%s", err, p.Tail(30))
+	}
+}
+
+const markedService = `apiVersion: v1
+kind: Node
+metadata: {name: node-1}
+status: {addresses: [{type: InternalIP, address: 192.0.2.20}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default, labels: {service.kubernetes.io/service-proxy-name: nameplane}}
+spec: {clusterIP: 10.96.7.7, ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: default, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: [10.244.1.7], conditions: {ready: true}}]
+`
 
 // openFolder is a temporary folder that other users may enter.
 func openFolder(t *testing.T) string {
