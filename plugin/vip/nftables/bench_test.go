@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nameplane/nameplane/cluster"
 	"github.com/nameplane/nameplane/plugin/vip/plan"
 )
@@ -75,6 +77,11 @@ func load(b *testing.B, n int) {
 	runtime.ReadMemStats(&m)
 	b.ReportMetric(float64(m.HeapAlloc)/(1<<20), "MiB-heap")
 	b.ReportMetric(float64(m.Sys)/(1<<20), "MiB-sys")
+	var children unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(children.Maxrss)/1024, "MiB-nft") // the largest of all up to now
 	runtime.KeepAlive(all)
 	runtime.KeepAlive(plane)
 }

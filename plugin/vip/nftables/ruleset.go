@@ -65,11 +65,14 @@ type ruleset interface {
 }
 
 // String is the element as in a transaction.
-func (e element) String() string {
+func (e element) String() string { return fmt.Sprintf("%s { %s }", e.set, e.inner()) }
+
+// inner is the element without its set.
+func (e element) inner() string {
 	if e.value == "" {
-		return fmt.Sprintf("%s { %s }", e.set, e.key)
+		return e.key
 	}
-	return fmt.Sprintf("%s { %s : %s }", e.set, e.key, e.value)
+	return e.key + " : " + e.value
 }
 
 // concat joins the parts of a key or value.
