@@ -1,7 +1,7 @@
 // Package peer builds and runs the programs that tests put beside Nameplane or compare it with: a real Kubernetes control
-// plane (which package kube drives) and CoreDNS. They are built from their modules' source by the go command, because that is the one tool which every
-// developer of this project has, and kept in a cache outside the checkout, because a cold build takes minutes and its
-// result changes only with the versions.
+// plane (which package kube drives), CoreDNS and Helm. They are built from their modules' source by the go command, because
+// that is the one tool which every developer of this project has, and kept in a cache outside the checkout, because a cold
+// build takes minutes and its result changes only with the versions.
 //
 // A prerequisite that is missing skips the test with the reason; where the environment says CI=true it fails it, so
 // that a green run there means that everything ran.
