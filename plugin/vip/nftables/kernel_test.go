@@ -141,6 +141,15 @@ func TestExternal(t *testing.T) {
 	} {
 		test.expect(t)
 	}
+	// The ranges change: only a's is taken out, and b's comes in.
+	l.apply(t, named("balanced", loadBalancer("203.0.113.1:80/tcp", four, "192.168.50.0/24 10.1.2.0/24")))
+	exchange{l.a, "tcp", "203.0.113.1:80", "timeout"}.one(t)
+	exchange{l.b, "tcp", "203.0.113.1:80", "a 10.1.1.1|b 10.1.2.1"}.expect(t)
+	l.apply(t, named("balanced", loadBalancer("203.0.113.1:80/tcp", four, "")))
+	exchange{l.a, "tcp", "203.0.113.1:80", "a 10.1.1.1|b 10.1.2.1"}.expect(t)
+	if err := l.plane.sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // Who may use cluster IPs is the operator's decision.

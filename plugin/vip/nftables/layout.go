@@ -32,9 +32,10 @@ const (
 	drop        = "drop"
 )
 
-// isSecond tells whether packets meet a set only after another one has let them come so far.
+// isSecond tells whether packets meet a set only after another one has led them there. Who is let in is not of that kind: what
+// is taken out of it counts at once.
 func isSecond(set string) bool {
-	if set == setSources || set == setHairpin {
+	if set == setHairpin {
 		return true
 	}
 	for _, p := range protocols() {
