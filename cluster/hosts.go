@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -224,7 +225,7 @@ func (h *Host) add(namespace string, external []External) {
 		}
 	}
 	slices.SortFunc(h.Parts[i].External, func(a, b External) int {
-		return cmp.Or(strings.Compare(string(a.Addr[:]), string(b.Addr[:])), strings.Compare(a.Name, b.Name))
+		return cmp.Or(strings.Compare(a.Name, b.Name), bytes.Compare(a.Addr[:], b.Addr[:]))
 	})
 }
 

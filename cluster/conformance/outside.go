@@ -178,9 +178,10 @@ func outside() []scenario {
 			needs: cluster.Needs{Ingresses: true},
 			steps: []step{
 				{
-					apply: strings.Replace(ingress, "HOSTS", `www.example.org, "*.example.org"`, 1),
+					apply: strings.Replace(ingress, "HOSTS", `www.example.org, "*.example.org"`, 1) + "---" + clusterIP("web", "10.96.47.3"),
 					want: `
 						namespace
+						service web cluster-ip 10.96.47.3 /tcp=80
 						host www.example.org 192.0.2.1 lb.example.net
 						host *.example.org 192.0.2.1 lb.example.net`,
 				},
@@ -188,13 +189,15 @@ func outside() []scenario {
 					apply: strings.Replace(ingress, "HOSTS", "api.example.org", 1),
 					want: `
 						namespace
+						service web cluster-ip 10.96.47.3 /tcp=80
 						host www.example.org 192.0.2.1 lb.example.net
 						host api.example.org 192.0.2.1 lb.example.net`,
 				},
 				{
 					delete: [][3]string{{"Ingress", "NAMESPACE", "web"}},
 					want: `
-						namespace`,
+						namespace
+						service web cluster-ip 10.96.47.3 /tcp=80`,
 				},
 			},
 		},
@@ -234,9 +237,10 @@ func outside() []scenario {
 		{
 			name: "outside-unneeded",
 			steps: []step{{
-				apply: strings.Replace(ingress, "HOSTS", "", 1) + "---" + serviceImport("db", "Headless", ""),
+				apply: strings.Replace(ingress, "HOSTS", "", 1) + "---" + serviceImport("db", "Headless", "") + "---" + clusterIP("web", "10.96.47.2"),
 				want: `
-					namespace`,
+					namespace
+					service web cluster-ip 10.96.47.2 /tcp=80`,
 			}},
 		},
 	}

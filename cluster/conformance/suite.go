@@ -48,7 +48,7 @@ type scenario struct {
 
 // Run runs the suite on the clusters that open makes.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]scenario{services(), endpointSlices(), lifecycles(), pods(), selections(), forwardings(), backendSlices(), nodes()} {
+	for _, group := range [][]scenario{services(), endpointSlices(), lifecycles(), pods(), selections(), forwardings(), backendSlices(), nodes(), outside()} {
 		for _, s := range group {
 			t.Run(s.name, func(t *testing.T) { s.run(t, open) })
 		}
@@ -68,7 +68,7 @@ func (s scenario) run(t *testing.T, open Open) {
 		}
 		s.await(t, c.Store, i, namespace, sorted(strings.ReplaceAll(step.want, "NAMESPACE", namespace)))
 	}
-	if serial := c.Store.Serial(); serial == 0 {
+	if serial := max(c.Store.Serial(), c.Store.ExternalSerial(), c.Store.Imports().Serial()); serial == 0 {
 		t.Error("the serial is 0 after changes")
 	}
 }
