@@ -51,12 +51,12 @@ fuzz: ## every fuzz target for FUZZ (10s)
 	done
 
 .PHONY: e2e
-e2e: ## tests against a real kube-apiserver and CoreDNS, built from source once and cached; one package at a time
+e2e: ## tests against a real kube-apiserver, CoreDNS and kube-proxy, built from source once and cached; one package at a time
 	NAMEPLANE_E2E=1 $(GO) test -count=1 -p 1 -timeout 40m ./test/...
 
 .PHONY: bench
-bench: ## CPU, memory and propagation beside CoreDNS
-	NAMEPLANE_E2E=1 $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/bench
+bench: ## CPU, memory and propagation beside CoreDNS, forwarding beside kube-proxy
+	NAMEPLANE_E2E=1 $(GO) test -run '^$$' -bench . -benchtime 1x -p 1 -timeout 60m ./test/bench ./test/netns
 
 .PHONY: lint
 lint: ## formatting, and that go.mod is tidy
