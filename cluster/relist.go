@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// guest tells of a kind that names of services and pods do without: a missing right to it must not cost them. Whoever needs
+// guests are the kinds that names of services and pods do without: a missing right to one must not cost them. Whoever needs
 // it asks Store.Listed.
-func (k Kind) guest() bool { return k == KindNode }
+const guests = 1<<KindNode | 1<<KindServiceImport | 1<<KindIngress | 1<<KindGateway | 1<<KindHTTPRoute
 
 // Expect names the kinds that a source will list. The Store is synced when each that names need was listed once.
 func (w *Writer) Expect(source string, kinds ...Kind) {
@@ -15,11 +15,12 @@ func (w *Writer) Expect(source string, kinds ...Kind) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.source = source
-	st.wanted = map[Kind]bool{}
+	st.expected = 0
 	for _, k := range kinds {
-		st.wanted[k] = false
+		st.expected |= 1 << k
 	}
-	w.store.synced.Store(st.complete())
+	st.waiting.Store(st.expected)
+	w.store.synced.Store(st.expected&^guests == 0)
 }
 
 // BeginList says that all objects of a kind follow. What is not put again before EndList is deleted then; until then
@@ -42,25 +43,15 @@ func (w *Writer) EndList(kind Kind) {
 	st := w.store.status
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.wanted[kind] {
+	waiting := st.waiting.Load()
+	if st.expected&^waiting&(1<<kind) != 0 {
 		st.relists.Add(1)
 	}
-	if _, ok := st.wanted[kind]; ok {
-		st.wanted[kind] = true
-	}
-	if st.complete() {
+	waiting &^= 1 << kind
+	st.waiting.Store(waiting)
+	if waiting&^guests == 0 {
 		w.store.synced.Store(true)
 	}
-}
-
-// complete tells whether every kind that names need was listed once. st.mu is held.
-func (st *status) complete() bool {
-	for kind, listed := range st.wanted {
-		if !listed && !kind.guest() {
-			return false
-		}
-	}
-	return true
 }
 
 // sweep deletes what the list that just ended did not name.

@@ -40,11 +40,12 @@ type status struct {
 	lastEvent atomic.Int64 // Unix nanoseconds
 	relists   atomic.Uint64
 	skipped   atomic.Uint64
+	waiting   atomic.Uint32 // a bit for each expected kind that was not listed yet; written with mu
 
-	mu      sync.Mutex
-	source  string        // guarded by mu
-	failure string        // guarded by mu
-	wanted  map[Kind]bool // guarded by mu: true once listed
+	mu       sync.Mutex
+	source   string // guarded by mu
+	failure  string // guarded by mu
+	expected uint32 // guarded by mu: a bit for each kind that the source lists
 }
 
 // Status is the Store's state now. It takes a lock.
@@ -61,7 +62,7 @@ func (s *Store) Status() Status {
 	}
 	for _, k := range Kinds() {
 		out.Objects[k] = int(st.objects[k].Load())
-		if listed, wanted := st.wanted[k]; wanted && !listed {
+		if st.waiting.Load()&(1<<k) != 0 {
 			out.Waiting = append(out.Waiting, k)
 		}
 	}

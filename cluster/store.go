@@ -89,17 +89,13 @@ func (s *Store) Serial() uint32 { return s.serial.Load() }
 // ports of one that is; 0 before any.
 func (s *Store) ExternalSerial() uint32 { return s.external.Load() }
 
-// Listed tells whether every one of these kinds was listed once, or is none that the source lists. It takes a lock.
+// Listed tells whether every one of these kinds was listed once, or is none that the source lists.
 func (s *Store) Listed(kinds ...Kind) bool {
-	st := s.status
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	var wanted uint32
 	for _, k := range kinds {
-		if listed, wanted := st.wanted[k]; wanted && !listed {
-			return false
-		}
+		wanted |= 1 << k
 	}
-	return true
+	return s.status.waiting.Load()&wanted == 0
 }
 
 // Synced tells whether every kind of object that names need was listed once. It never turns false again: what was known is

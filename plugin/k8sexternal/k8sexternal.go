@@ -83,12 +83,18 @@ func (h *Handler) nameError(ctx context.Context, x *plugin.Exchange, l *lookup) 
 	switch {
 	case !l.servers() && h.fall.Contains(&x.Query):
 		return plugin.Disown(ctx, x)
-	case !h.cluster.Store().Synced():
+	case !h.complete():
 		l.negative(dns.RcodeServerFailure)
 	default:
 		l.negative(dns.RcodeNameError)
 	}
 	return nil
+}
+
+// complete tells whether every object that gives the zones their names was listed once.
+func (h *Handler) complete() bool {
+	store := h.cluster.Store()
+	return store.Synced() && (len(h.kinds) == 0 || store.Listed(cluster.KindIngress, cluster.KindGateway, cluster.KindHTTPRoute))
 }
 
 // lookup is one question on its way to an answer. It lives on the stack.

@@ -443,3 +443,27 @@ func TestReadme(t *testing.T) {
 		}
 	}
 }
+
+// Without the right to Gateways nobody knows which names there are, but those of services are known all the same.
+func TestHostsUnlisted(t *testing.T) {
+	t.Parallel()
+	b := newUnsynced(t, "k8s_external example.org {\n hosts gateway\n}")
+	b.w.Expect("test", cluster.KindService, cluster.KindNamespace, cluster.KindGateway, cluster.KindHTTPRoute)
+	b.w.PutNamespace("shop")
+	b.service(t, "web.shop", cluster.ClusterIP, "http/tcp/80", "192.0.2.1")
+	b.w.EndList(cluster.KindService)
+	b.w.EndList(cluster.KindNamespace)
+	for name, rcode := range map[string]int{"web.shop.example.org.": dns.RcodeSuccess, "www.example.org.": dns.RcodeServerFailure} {
+		if m, err := b.ask(t, name, dns.TypeA); err != nil || m.Rcode != rcode {
+			t.Errorf("%s: answer %v, error %v; want %s", name, m, err, dns.RcodeToString[rcode])
+		}
+	}
+	if _, _, err := b.Contents("\x07example\x03org\x00"); err == nil {
+		t.Error("a part of the zone was handed out")
+	}
+	b.w.EndList(cluster.KindGateway)
+	b.w.EndList(cluster.KindHTTPRoute)
+	if m, err := b.ask(t, "www.example.org.", dns.TypeA); err != nil || m.Rcode != dns.RcodeNameError {
+		t.Errorf("listed: answer %v, error %v", m, err)
+	}
+}

@@ -20,7 +20,7 @@ func (h *Handler) Contents(zone wire.Name) (c plugin.Contents, ok bool, err erro
 		return c, false, nil
 	}
 	store := h.cluster.Store()
-	if !store.Synced() { // a part of the zone would make the others' servers forget the rest
+	if !h.complete() { // a part of the zone would make the others' servers forget the rest
 		return c, true, errors.New("the zone is not complete: the cluster's objects are not listed yet")
 	}
 	services := store.Sorted(func(svc *cluster.Service) bool { return h.cluster.Exposed([]byte(svc.NamespaceLabel())) })

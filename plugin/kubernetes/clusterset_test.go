@@ -149,3 +149,23 @@ func TestClusterSetAllocations(t *testing.T) {
 		}
 	}
 }
+
+// Without the right to imports nobody knows what a cluster set has, but the cluster's own names are known all the same.
+func TestClusterSetUnlisted(t *testing.T) {
+	b := newUnsynced(t, setCorefile)
+	b.w.Expect("test", cluster.KindService, cluster.KindNamespace, cluster.KindServiceImport)
+	fillSet(&script{t: t, w: b.w})
+	b.w.EndList(cluster.KindService)
+	b.w.EndList(cluster.KindNamespace)
+	if err := b.Ready(); err != nil {
+		t.Error(err)
+	}
+	b.check(t, []row{
+		{why: "not an import, as far as is known", ask: "x.n.svc.clusterset.local. A", want: []string{"SERVFAIL"}},
+		{why: "what is known already", ask: "web.n.svc.clusterset.local. A", want: []string{"@ 5 A 10.112.0.1"}},
+		{why: "a name of the cluster", ask: "x.n.svc.cluster.local. A", want: []string{"NXDOMAIN"}},
+	})
+	if _, _, err := b.Contents(wire.Name("\x0aclusterset\x05local\x00")); err == nil || !strings.Contains(err.Error(), "serviceimports") {
+		t.Errorf("transfer: error %v", err)
+	}
+}

@@ -66,7 +66,7 @@ func (k *Kubernetes) Serve(ctx context.Context, x *plugin.Exchange) error {
 // the client gets SERVFAIL. A reverse name waits for the list even where "fallthrough" would ask an upstream, since a
 // private address must neither leak nor be denied by someone else (D7).
 func (k *Kubernetes) nameError(ctx context.Context, x *plugin.Exchange, l *lookup) error {
-	synced := k.store.Synced()
+	synced := k.complete(l.set)
 	if k.fall.Contains(&x.Query) && (synced || !x.Query.IsReverse()) {
 		return plugin.Disown(ctx, x)
 	}
@@ -76,6 +76,11 @@ func (k *Kubernetes) nameError(ctx context.Context, x *plugin.Exchange, l *looku
 	}
 	l.negative(dns.RcodeNameError)
 	return nil
+}
+
+// complete tells whether every object that gives a zone its names was listed once; set is of a cluster set's zone.
+func (k *Kubernetes) complete(set bool) bool {
+	return k.store.Synced() && (!set || k.store.Listed(cluster.KindServiceImport))
 }
 
 // lookup is one question on its way to an answer. It lives on the stack.

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/nameplane/nameplane/cluster"
 )
 
 // How often Start looks whether the store is synced, and how often it says that it is not.
@@ -30,7 +32,7 @@ func (k *Kubernetes) Start(ctx context.Context) error {
 	defer look.Stop()
 	say := time.NewTicker(sayEvery)
 	defer say.Stop()
-	for !k.store.Synced() {
+	for !k.store.Synced() || !k.store.Listed(cluster.Kinds()...) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -65,11 +67,17 @@ func (k *Kubernetes) localAddrs() []netip.Addr {
 	return globalAddrs(all)
 }
 
-// Ready is nil once every kind of object was listed.
+// Ready is nil once every kind of object that names of services and pods need was listed. What else is read, such as
+// imports, must not take these names away.
 func (k *Kubernetes) Ready() error {
 	if k.store.Synced() {
 		return nil
 	}
+	return k.waiting()
+}
+
+// waiting tells which lists have not come yet.
+func (k *Kubernetes) waiting() error {
 	st := k.store.Status()
 	waiting := make([]string, len(st.Waiting))
 	for i, kind := range st.Waiting {

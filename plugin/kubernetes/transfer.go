@@ -1,7 +1,7 @@
 package kubernetes
 
 import (
-	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/miekg/dns"
@@ -18,8 +18,8 @@ func (k *Kubernetes) Contents(zone wire.Name) (c plugin.Contents, ok bool, err e
 	if !slices.Contains(k.zones, zone) || zone.IsReverse() {
 		return c, false, nil
 	}
-	if !k.store.Synced() { // a part of the zone would make the others' servers forget the rest
-		return c, true, errors.New("the zone is not complete: " + k.Ready().Error())
+	if !k.complete(k.isSet(zone)) { // a part of the zone would make the others' servers forget the rest
+		return c, true, fmt.Errorf("the zone is not complete: %w", k.waiting())
 	}
 	services := k.services(zone).Sorted(func(svc *cluster.Service) bool { return k.exposed([]byte(svc.NamespaceLabel())) })
 	var soa wire.SOA
