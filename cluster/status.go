@@ -35,6 +35,15 @@ func (s Status) String() string {
 	return b.String()
 }
 
+// Lacking says which lists have not come yet, and from where.
+func (s Status) Lacking() error {
+	kinds := make([]string, len(s.Waiting))
+	for i, kind := range s.Waiting {
+		kinds[i] = kind.String()
+	}
+	return fmt.Errorf("%s: waiting for the list of %s", s.Source, strings.Join(kinds, ", "))
+}
+
 type status struct {
 	objects   [kinds]atomic.Int64
 	lastEvent atomic.Int64 // Unix nanoseconds

@@ -2,10 +2,8 @@ package kubernetes
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/nameplane/nameplane/cluster"
@@ -73,17 +71,7 @@ func (k *Kubernetes) Ready() error {
 	if k.store.Synced() {
 		return nil
 	}
-	return k.waiting()
-}
-
-// waiting tells which lists have not come yet.
-func (k *Kubernetes) waiting() error {
-	st := k.store.Status()
-	waiting := make([]string, len(st.Waiting))
-	for i, kind := range st.Waiting {
-		waiting[i] = kind.String()
-	}
-	return fmt.Errorf("%s: waiting for the list of %s", st.Source, strings.Join(waiting, ", "))
+	return k.store.Status().Lacking()
 }
 
 // Close gives the store back.

@@ -19,7 +19,7 @@ func (k *Kubernetes) Contents(zone wire.Name) (c plugin.Contents, ok bool, err e
 		return c, false, nil
 	}
 	if !k.complete(k.isSet(zone)) { // a part of the zone would make the others' servers forget the rest
-		return c, true, fmt.Errorf("the zone is not complete: %w", k.waiting())
+		return c, true, fmt.Errorf("the zone is not complete: %w", k.store.Status().Lacking())
 	}
 	services := k.services(zone).Sorted(func(svc *cluster.Service) bool { return k.exposed([]byte(svc.NamespaceLabel())) })
 	var soa wire.SOA

@@ -3,8 +3,6 @@ package vip
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/miekg/dns"
 
@@ -113,12 +111,8 @@ func (v *VIP) Run(ctx context.Context) error {
 
 // Ready is nil once everything was forwarded for the first time.
 func (v *VIP) Ready() error {
-	if st := v.lease.Store.Status(); !listed(v.lease.Store) {
-		waiting := make([]string, len(st.Waiting))
-		for i, kind := range st.Waiting {
-			waiting[i] = kind.String()
-		}
-		return fmt.Errorf("%s: waiting for the list of %s", st.Source, strings.Join(waiting, ", "))
+	if !listed(v.lease.Store) {
+		return v.lease.Store.Status().Lacking()
 	}
 	return v.forwarder.ready()
 }
